@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"stack/runtime/log"
+	"stack/scheduler"
+	"stack/spec"
+)
+
+// session is one `up` in the foreground: it shows logs, and ends when all shown
+// containers have ended, when one did and that aborts, or on Ctrl-C.
+type session struct {
+	a     *app
+	o     *upOptions
+	store *scheduler.Store
+	view  *logView
+	begin time.Time
+	// services are those whose logs are shown and whose end is awaited.
+	services []string
+
+	shown map[string]chan struct{} // by run: closed when the run has ended
+	ended map[string]bool
+	first *scheduler.Instance // the first that ended, for the abort flags
+}
+
+func foreground(ctx context.Context, a *app, s *scheduler.Store, st *spec.Stack, o *upOptions) error {
+	view, err := newLogView(a, s)
+	if err != nil {
+		return err
+	}
+	view.prefix, view.timestamps = !o.noPrefix, o.timestamps
+	view.color = view.color && !o.noColor
+	if err := s.Init(); err != nil {
+		return err
+	}
+	f := &session{a: a, o: o, store: s, view: view, begin: time.Now(), shown: map[string]chan struct{}{}, ended: map[string]bool{}}
+	f.services = f.attached(st)
+	return f.run(ctx, st)
+}
+
+// attached are the services whose logs are shown.
+func (f *session) attached(st *spec.Stack) []string {
+	o := f.o
+	selected := o.cmd.Services
+	if len(selected) == 0 || o.attachDeps {
+		selected = st.ServiceNames()
+	}
+	if len(o.attach) > 0 {
+		selected = o.attach
+	}
+	return slices.DeleteFunc(slices.Clone(selected), func(name string) bool {
+		svc := st.Services[name]
+		return slices.Contains(o.noAttach, name) || svc.Attach != nil && !*svc.Attach && !slices.Contains(o.attach, name)
+	})
+}
+
+func (f *session) run(ctx context.Context, st *spec.Stack) error {
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer f.view.close()
+	defer stopWatching()
+	changes, err := watchInstances(watching, f.store)
+	if err != nil {
+		return err
+	}
+	up := make(chan error, 1)
+	go func() { up <- f.a.do(ctx, f.store, f.o.cmd) }()
+	started, announced := false, false
+	for {
+		select {
+		case <-ctx.Done():
+			return f.interrupted()
+		case err := <-up:
+			if err != nil && ctx.Err() == nil {
+				explain(f.a, f.store, st, f.o.cmd.Services)
+				return err
+			}
+			started = err == nil
+			up = nil
+			if list, err := f.store.Current(time.Now()); err == nil && started {
+				f.observe(watching, list)
+			}
+		case list, ok := <-changes:
+			if !ok {
+				return errors.New("lost sight of the containers")
+			}
+			if !announced {
+				announced = f.announce(list)
+			}
+			f.observe(watching, list)
+		}
+		if done, err := f.finished(ctx, started); done {
+			return err
+		}
+	}
+}
+
+func (f *session) announce(list []*scheduler.Instance) bool {
+	var names []string
+	for _, i := range list {
+		if f.shows(i) {
+			names = append(names, f.view.shortName(i))
+		}
+	}
+	if len(names) == 0 {
+		return false
+	}
+	fmt.Fprintln(f.a.stderr, "Attaching to "+strings.Join(names, ", "))
+	return true
+}
+
+func (f *session) shows(i *scheduler.Instance) bool {
+	return !i.OneOff && slices.Contains(f.services, i.Service)
+}
+
+// observe begins to show new runs and ends those that are over.
+func (f *session) observe(ctx context.Context, list []*scheduler.Instance) {
+	f.view.widen(slices.DeleteFunc(slices.Clone(list), func(i *scheduler.Instance) bool { return !f.shows(i) }))
+	for _, i := range list {
+		if !f.shows(i) || i.Started.IsZero() {
+			continue
+		}
+		run := i.ID + i.Started.String()
+		running := i.Status() == "running" || i.Status() == "paused"
+		if !running && i.Finished.Before(f.begin) {
+			continue
+		}
+		done := f.shown[run]
+		if done == nil {
+			done = make(chan struct{})
+			f.shown[run] = done
+			since := i.Started
+			if since.Before(f.begin) {
+				since = f.begin
+			}
+			f.view.follow(ctx, i, log.ReadOptions{Since: since.Add(-time.Second), Done: done}, func() {
+				if end := f.reload(i); end != nil && end.Exit != nil {
+					f.view.say(i, fmt.Sprintf("%s exited with code %d", f.view.shortName(i), end.Exit.Code))
+				}
+			})
+		}
+		if !running && !f.ended[run] {
+			f.ended[run] = true
+			close(done)
+			if f.first == nil || f.first.Exit.Code == 0 && i.Exit.Code != 0 && f.o.abortOnFail {
+				f.first = i
+			}
+		}
+	}
+}
+
+// reload reads one instance again.
+func (f *session) reload(i *scheduler.Instance) *scheduler.Instance {
+	list, err := f.store.Current(time.Now())
+	if err != nil {
+		return nil
+	}
+	for _, l := range list {
+		if l.ID == i.ID {
+			return l
+		}
+	}
+	return i
+}
+
+// finished decides whether the session is over.
+func (f *session) finished(ctx context.Context, started bool) (bool, error) {
+	if f.first != nil && (f.o.abortOnExit || f.o.abortOnFail && f.first.Exit.Code != 0) {
+		return true, f.abort(ctx)
+	}
+	if !started {
+		return false, nil
+	}
+	list, err := f.store.Current(time.Now())
+	if err != nil {
+		return true, err
+	}
+	for _, i := range list {
+		if f.shows(i) && i.Status() != "exited" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// abort stops everything because one container ended.
+func (f *session) abort(ctx context.Context) error {
+	code := 0
+	if f.o.abortOnFail {
+		code = f.first.Exit.Code
+	}
+	fmt.Fprintf(f.a.stderr, "Aborting on container exit...\n")
+	if err := f.stop(ctx); err != nil {
+		return err
+	}
+	if f.o.exitCodeFrom != "" {
+		list, err := f.store.Current(time.Now())
+		if err != nil {
+			return err
+		}
+		for _, i := range list {
+			if i.Service == f.o.exitCodeFrom && i.Exit != nil && !i.OneOff {
+				code = i.Exit.Code
+			}
+		}
+	}
+	if code != 0 {
+		return exitError(code)
+	}
+	return nil
+}
+
+// interrupted stops gracefully; a second Ctrl-C kills.
+func (f *session) interrupted() error {
+	fmt.Fprintln(f.a.stderr, "Gracefully stopping... (press Ctrl+C again to force)")
+	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	stopped := make(chan error, 1)
+	go func() { stopped <- f.stop(context.Background()) }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			return err
+		}
+		return exitError(130)
+	case <-again.Done():
+	}
+	kill := scheduler.Command{Verb: scheduler.VerbKill, Services: f.o.cmd.Services}
+	if err := f.a.do(context.Background(), f.store, kill); err != nil {
+		return err
+	}
+	return exitError(130)
+}
+
+// stop stops what this up was asked for; dependencies stay if services were named.
+func (f *session) stop(ctx context.Context) error {
+	return f.a.do(ctx, f.store, scheduler.Command{Verb: scheduler.VerbStop, Services: f.o.cmd.Services, Timeout: f.o.cmd.Timeout})
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"stack/scheduler"
+)
+
+// ago is a duration as people say it.
+func ago(d time.Duration) string { return scheduler.HumanDuration(d) }
+
+// portsText lists published ports as Docker does: 0.0.0.0:8080->80/tcp.
+func portsText(i *scheduler.Instance) string {
+	var out []string
+	for _, p := range i.Ports {
+		host := "0.0.0.0"
+		if p.HostIP.IsValid() {
+			host = p.HostIP.String()
+		}
+		out = append(out, fmt.Sprintf("%s:%d->%d/%s", host, p.HostPort, p.Target, p.Protocol))
+	}
+	return strings.Join(out, ", ")
+}
+
+// psEntry is a container in `ps --format json`, with Docker Compose's keys.
+type psEntry struct {
+	ID, Name, Names, Image, Command, Project, Service string
+	State, Status, Health                             string
+	ExitCode                                          int
+	CreatedAt                                         string
+	Created                                           int64
+	RunningFor                                        string
+	Publishers                                        []publisher
+	Labels                                            string
+	Error                                             string   `json:",omitempty"`
+	Warnings                                          []string `json:",omitempty"`
+	Restarts                                          int
+}
+
+type publisher struct {
+	URL           string
+	TargetPort    uint16
+	PublishedPort uint16
+	Protocol      string
+}
+
+func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
+	e := psEntry{
+		ID: i.ID, Name: i.Name, Names: i.Name, Image: i.Image, Command: strings.Join(i.Command, " "),
+		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
+		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
+		Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
+	}
+	if i.Health != scheduler.HealthNone {
+		e.Health = string(i.Health)
+	}
+	if i.Exit != nil {
+		e.ExitCode = i.Exit.Code
+	}
+	for _, p := range i.Ports {
+		url := "0.0.0.0"
+		if p.HostIP.IsValid() {
+			url = p.HostIP.String()
+		}
+		e.Publishers = append(e.Publishers, publisher{url, p.Target, p.HostPort, p.Protocol})
+	}
+	var labels []string
+	for k, v := range i.Labels {
+		labels = append(labels, k+"="+v)
+	}
+	e.Labels = strings.Join(labels, ",")
+	return e
+}

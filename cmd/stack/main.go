@@ -1,0 +1,103 @@
+// Command stack runs multi-container applications from a stack file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stack/spec"
+)
+
+// version is set at link time.
+var version = "unknown"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, newApp(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, a *app, args []string) int {
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	return a.report(ctx, err)
+}
+
+// exitError carries a program's exit code to the caller without a message.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// report prints what went wrong and gives the exit code: the program's own, 130
+// after Ctrl-C, else 1.
+func (a *app) report(ctx context.Context, err error) int {
+	var code exitError
+	var found spec.Diagnostics
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &found):
+		found.Render(a.stderr, a.colors(a.stderr))
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return 130
+	default:
+		fmt.Fprintf(a.stderr, "stack: %v\n", err)
+	}
+	return 1
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "stack",
+		Short:         "Run multi-container applications from a stack file",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.TraverseChildren = true // global flags may stand before the verb
+	a.globalFlags(root.Flags())
+	root.AddCommand(verbs(a)...)
+	for _, verb := range root.Commands() {
+		a.inherit(verb)
+	}
+	return root
+}
+
+// inherit lets global flags also stand after the verb, but for those whose name
+// or letter the verb uses itself (logs -f follows).
+func (a *app) inherit(verb *cobra.Command) {
+	own := verb.Flags()
+	global := pflag.NewFlagSet("", pflag.ContinueOnError)
+	a.globalFlags(global)
+	global.VisitAll(func(f *pflag.Flag) {
+		if own.Lookup(f.Name) != nil {
+			return
+		}
+		if f.Shorthand != "" && own.ShorthandLookup(f.Shorthand) != nil {
+			f.Shorthand = ""
+		}
+		f.Hidden = f.Hidden || f.Name != "file"
+		own.AddFlag(f)
+	})
+	for _, sub := range verb.Commands() {
+		a.inherit(sub)
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"stack/scheduler"
+)
+
+// progress prints what a command does, a line an event, on standard error.
+type progress struct {
+	a    *app
+	mode string
+	// color is set for a person's terminal.
+	color bool
+}
+
+func newProgress(a *app) *progress {
+	p := &progress{a: a, mode: a.progress, color: a.colors(a.stderr)}
+	if p.mode == "auto" && a.getenv("COMPOSE_PROGRESS") != "" {
+		p.mode = a.getenv("COMPOSE_PROGRESS")
+	}
+	return p
+}
+
+// show prints one reply.
+func (p *progress) show(r scheduler.Reply) {
+	switch {
+	case p.mode == "json":
+		json.NewEncoder(p.a.stderr).Encode(r)
+	case r.Warning != "":
+		fmt.Fprintln(p.a.stderr, paint(p.color, yellow, "warning: "+r.Warning))
+	case p.mode == "quiet" || r.Event == nil || r.Event.Progress == "":
+	default:
+		ev := r.Event
+		fmt.Fprintf(p.a.stderr, " %s %s  %s\n", title(ev.Type), ev.Name, paint(p.color, progressColor(ev.Progress), ev.Progress))
+	}
+}
+
+func (p *progress) end() {}
+
+func title(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func progressColor(word string) string {
+	switch {
+	case word == "Error":
+		return red
+	case strings.HasSuffix(word, "ing"):
+		return blue
+	}
+	return green
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	blue   = "34"
+)
+
+func paint(on bool, code, s string) string {
+	if !on || code == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}

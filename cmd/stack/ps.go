@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stack/scheduler"
+)
+
+type psOptions struct {
+	all      bool
+	quiet    bool
+	services bool
+	format   string
+	status   []string
+	filter   []string
+	noTrunc  bool
+	orphans  bool
+}
+
+func newPs(a *app) *cobra.Command {
+	o := &psOptions{}
+	cmd := &cobra.Command{
+		Use:   "ps [SERVICE...]",
+		Short: "List containers",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPs(cmd.Context(), a, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.all, "all", "a", false, "also stopped containers and those of run")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "only IDs")
+	f.BoolVar(&o.services, "services", false, "only services")
+	f.StringVar(&o.format, "format", "table", "table or json")
+	f.StringArrayVar(&o.status, "status", nil, "created, running, paused, restarting, exited, …")
+	f.StringArrayVar(&o.filter, "filter", nil, "status=…")
+	f.BoolVar(&o.noTrunc, "no-trunc", false, "full values")
+	f.BoolVar(&o.orphans, "orphans", true, "include services not in the file")
+	return cmd
+}
+
+func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
+	s, err := a.store(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := s.Current(time.Now())
+	if err != nil {
+		return err
+	}
+	for _, f := range o.filter {
+		k, v, ok := strings.Cut(f, "=")
+		if !ok || k != "status" {
+			return fmt.Errorf("unknown filter %q: only status=… is known", f)
+		}
+		o.status = append(o.status, v)
+	}
+	shown, err := o.choose(s, all, services)
+	if err != nil {
+		return err
+	}
+	return o.print(a.stdout, s, shown)
+}
+
+// choose applies the selection; naming a service that never existed is an error.
+func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, services []string) ([]*scheduler.Instance, error) {
+	for _, name := range services {
+		if !slices.ContainsFunc(all, func(i *scheduler.Instance) bool { return i.Service == name }) && !s.Declares(name) {
+			return nil, fmt.Errorf("no such service: %s", name)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(i *scheduler.Instance) bool {
+		status := i.Status()
+		switch {
+		case len(services) > 0 && !slices.Contains(services, i.Service):
+			return true
+		case len(o.status) > 0:
+			return !slices.Contains(o.status, status)
+		case o.all:
+			return false
+		}
+		return status == "exited" || status == "created" || i.OneOff && status != "running"
+	}), nil
+}
+
+func (o *psOptions) print(w io.Writer, s *scheduler.Store, shown []*scheduler.Instance) error {
+	switch {
+	case o.quiet:
+		for _, i := range shown {
+			fmt.Fprintln(w, i.ID)
+		}
+	case o.services:
+		var names []string
+		for _, i := range shown {
+			names = append(names, i.Service)
+		}
+		slices.Sort(names)
+		for _, n := range slices.Compact(names) {
+			fmt.Fprintln(w, n)
+		}
+	case o.format == "json":
+		enc := json.NewEncoder(w)
+		for _, i := range shown {
+			if err := enc.Encode(psRow(s, i)); err != nil {
+				return err
+			}
+		}
+	case o.format == "table":
+		return o.table(w, shown)
+	default:
+		return fmt.Errorf("unknown format %q: table or json", o.format)
+	}
+	return nil
+}
+
+func (o *psOptions) table(w io.Writer, shown []*scheduler.Instance) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, "NAME\tIMAGE\tCOMMAND\tSERVICE\tCREATED\tSTATUS\tPORTS")
+	for _, i := range shown {
+		command := strings.Join(i.Command, " ")
+		if !o.noTrunc && len([]rune(command)) > 20 {
+			command = string([]rune(command)[:19]) + "…"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%q\t%s\t%s ago\t%s\t%s\n", i.Name, i.Image, command, i.Service,
+			ago(time.Since(i.Created)), i.StatusText(time.Now()), portsText(i))
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stack/scheduler"
+	"stack/spec"
+)
+
+type upOptions struct {
+	cmd          scheduler.Command
+	detach       bool
+	scale        []string
+	waitSeconds  int
+	attach       []string
+	noAttach     []string
+	attachDeps   bool
+	noColor      bool
+	noPrefix     bool
+	timestamps   bool
+	abortOnExit  bool
+	abortOnFail  bool
+	exitCodeFrom string
+	quietPull    bool
+	pull         string
+	yes          bool
+}
+
+func newUp(a *app) *cobra.Command {
+	o := &upOptions{cmd: scheduler.Command{Verb: scheduler.VerbUp}}
+	cmd := &cobra.Command{
+		Use:   "up [SERVICE...]",
+		Short: "Create and start services",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.cmd.Services = args
+			return runUp(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	c := &o.cmd
+	f.BoolVarP(&o.detach, "detach", "d", false, "return when everything is started")
+	f.BoolVar(&c.Wait, "wait", false, "return when everything is healthy (implies -d)")
+	f.IntVar(&o.waitSeconds, "wait-timeout", 0, "seconds --wait waits at most")
+	f.BoolVar(&c.NoDeps, "no-deps", false, "leave dependencies alone")
+	f.BoolVar(&c.NoStart, "no-start", false, "create only")
+	f.BoolVar(&c.ForceRecreate, "force-recreate", false, "replace containers even if nothing changed")
+	f.BoolVar(&c.NoRecreate, "no-recreate", false, "keep containers even if something changed")
+	f.BoolVar(&c.AlwaysDeps, "always-recreate-deps", false, "replace dependencies too")
+	f.BoolVarP(&c.RenewVolumes, "renew-anon-volumes", "V", false, "fresh anonymous volumes for replaced containers")
+	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
+	f.StringArrayVar(&o.attach, "attach", nil, "show logs of these services only")
+	f.StringArrayVar(&o.noAttach, "no-attach", nil, "do not show logs of these services")
+	f.BoolVar(&o.attachDeps, "attach-dependencies", false, "show logs of dependencies too")
+	f.BoolVar(&o.noColor, "no-color", false, "plain log prefixes")
+	f.BoolVar(&o.noPrefix, "no-log-prefix", false, "no log prefixes")
+	f.BoolVar(&o.timestamps, "timestamps", false, "show times")
+	f.BoolVar(&o.abortOnExit, "abort-on-container-exit", false, "stop all when one exits")
+	f.BoolVar(&o.abortOnFail, "abort-on-container-failure", false, "stop all when one fails")
+	f.StringVar(&o.exitCodeFrom, "exit-code-from", "", "return this service's exit code (implies --abort-on-container-exit)")
+	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
+	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
+	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
+	timeoutFlag(cmd, c)
+	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
+	cmd.MarkFlagsMutuallyExclusive("detach", "abort-on-container-exit")
+	return cmd
+}
+
+func runUp(ctx context.Context, a *app, o *upOptions) error {
+	st, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.prepare(st); err != nil {
+		return err
+	}
+	s := a.storeOf(st.Name)
+	if o.detach || o.cmd.Wait || o.cmd.NoStart {
+		if err := a.do(ctx, s, o.cmd); err != nil {
+			explain(a, s, st, o.cmd.Services)
+			return err
+		}
+		return nil
+	}
+	return foreground(ctx, a, s, st, o)
+}
+
+// prepare completes the command from flags and stack file.
+func (o *upOptions) prepare(st *spec.Stack) error {
+	var err error
+	if o.cmd.Spec, err = spec.Encode(st); err != nil {
+		return err
+	}
+	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
+		return err
+	}
+	if o.exitCodeFrom != "" {
+		if _, ok := st.Services[o.exitCodeFrom]; !ok {
+			return fmt.Errorf("no such service: %s", o.exitCodeFrom)
+		}
+		o.abortOnExit = true
+	}
+	o.cmd.WaitTimeout = time.Duration(o.waitSeconds) * time.Second
+	return nil
+}
+
+func parseScale(args []string) (map[string]int, error) {
+	scale := map[string]int{}
+	for _, arg := range args {
+		name, num, ok := strings.Cut(arg, "=")
+		n, err := strconv.Atoi(num)
+		if !ok || err != nil || n < 0 {
+			return nil, fmt.Errorf("cannot read --scale %q: want SERVICE=NUM", arg)
+		}
+		scale[name] = n
+	}
+	return scale, nil
+}

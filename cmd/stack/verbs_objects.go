@@ -1,0 +1,6 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// objectVerbs are the verbs about what the machine holds.
+func objectVerbs(a *app) []*cobra.Command { return nil }

@@ -1,0 +1,6 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// processVerbs are the verbs about programs in containers.
+func processVerbs(a *app) []*cobra.Command { return nil }

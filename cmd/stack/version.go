@@ -1,0 +1,32 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersion(a *app) *cobra.Command {
+	var short bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Show the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			switch {
+			case short:
+				fmt.Fprintln(a.stdout, version)
+			case format == "json":
+				return json.NewEncoder(a.stdout).Encode(map[string]string{"version": version})
+			default:
+				fmt.Fprintf(a.stdout, "stack version %s\n", version)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&short, "short", false, "only the number")
+	cmd.Flags().StringVar(&format, "format", "pretty", "pretty or json")
+	return cmd
+}

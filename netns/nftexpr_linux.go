@@ -1,0 +1,338 @@
+package netns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Register numbers: four of 16 bytes, which share their space with sixteen of 4.
+const (
+	reg1   = unix.NFT_REG_1
+	reg2   = unix.NFT_REG_2
+	reg32a = unix.NFT_REG32_01 // the second 4 bytes of reg1
+)
+
+// compile turns a rule's text into the expressions that nft itself would send.
+// It knows the clauses that firewall.go writes and no others.
+func compile(r rule) ([]expr.Any, error) {
+	var out []expr.Any
+	for _, clause := range r {
+		e, err := compileClause(clause)
+		if err != nil {
+			return nil, fmt.Errorf("cannot compile rule %q: %w", strings.Join(r, " "), err)
+		}
+		out = append(out, e...)
+	}
+	return out, nil
+}
+
+func compileClause(clause string) ([]expr.Any, error) {
+	w := strings.Fields(clause)
+	last := w[len(w)-1]
+	switch {
+	case clause == "accept":
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
+	case clause == "drop":
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}, nil
+	case clause == "masquerade":
+		return []expr.Any{&expr.Masq{}}, nil
+	case w[0] == "jump":
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: last}}, nil
+	case w[0] == "dnat":
+		return compileDNAT(clause)
+	case clause == "iif 0":
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: reg1}, equal(make([]byte, 4))}, nil
+	case strings.HasPrefix(clause, "iifname . oifname @"):
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
+			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg2},
+			&expr.Lookup{SourceRegister: reg1, SetName: last[1:]},
+		}, nil
+	case strings.HasPrefix(clause, "iifname @"):
+		return inSet(expr.MetaKeyIIFNAME, last[1:]), nil
+	case strings.HasPrefix(clause, "oifname @"):
+		return inSet(expr.MetaKeyOIFNAME, last[1:]), nil
+	case clause == "meta nfproto ipv4":
+		return nfproto(unix.NFPROTO_IPV4), nil
+	case clause == "meta nfproto ipv6":
+		return nfproto(unix.NFPROTO_IPV6), nil
+	case strings.HasPrefix(clause, "ip saddr "):
+		return ipv4Prefix(12, last)
+	case strings.HasPrefix(clause, "ip daddr "):
+		return ipv4Prefix(16, last)
+	case clause == "ct state established,related":
+		return ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
+	case clause == "ct status dnat":
+		const dstNAT = 1 << 5 // IPS_DST_NAT
+		return ctBits(expr.CtKeySTATUS, dstNAT), nil
+	case clause == "fib daddr type local":
+		return []expr.Any{
+			&expr.Fib{Register: reg1, FlagDADDR: true, ResultADDRTYPE: true},
+			equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)),
+		}, nil
+	}
+	return nil, fmt.Errorf("unknown clause %q", clause)
+}
+
+func equal(data []byte) *expr.Cmp {
+	return &expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: data}
+}
+
+func inSet(key expr.MetaKey, name string) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: key, Register: reg1},
+		&expr.Lookup{SourceRegister: reg1, SetName: name},
+	}
+}
+
+func nfproto(family byte) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg1}, equal([]byte{family})}
+}
+
+// ipv4Prefix compares the leading bytes of an address; lengths are whole bytes.
+func ipv4Prefix(offset uint32, text string) ([]expr.Any, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || !p.Addr().Is4() || p.Bits()%8 != 0 || p.Bits() == 0 {
+		return nil, fmt.Errorf("bad prefix %q", text)
+	}
+	n := p.Bits() / 8
+	return append(nfproto(unix.NFPROTO_IPV4),
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(n)},
+		equal(p.Addr().AsSlice()[:n])), nil
+}
+
+func ctBits(key expr.CtKey, mask uint32) []expr.Any {
+	zero := make([]byte, 4)
+	return []expr.Any{
+		&expr.Ct{Register: reg1, Key: key},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(mask), Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: zero},
+	}
+}
+
+// compileDNAT handles "dnat FAMILY to KEY map @NAME": the key's parts fill
+// registers of 4 bytes one after the other, and so does the map's answer.
+func compileDNAT(clause string) ([]expr.Any, error) {
+	to, rest, ok := strings.Cut(strings.TrimPrefix(clause, "dnat "), " to ")
+	key, name, ok2 := strings.Cut(rest, " map @")
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("unknown clause %q", clause)
+	}
+	family, port := uint32(unix.NFPROTO_IPV4), uint32(reg32a)
+	if to == "ip6" {
+		family, port = unix.NFPROTO_IPV6, reg2
+	}
+	var out []expr.Any
+	reg := uint32(reg1)
+	for _, part := range strings.Split(key, " . ") {
+		width := uint32(1)
+		load := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader}
+		switch part {
+		case "meta l4proto":
+			out = append(out, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg})
+			load = nil
+		case "ip daddr":
+			load.Offset, load.Len = 16, 4
+		case "ip6 daddr":
+			load.Offset, load.Len, width = 24, 16, 4
+		case "th dport":
+			load.Base, load.Offset, load.Len = expr.PayloadBaseTransportHeader, 2, 2
+		default:
+			return nil, fmt.Errorf("unknown key %q", part)
+		}
+		if load != nil {
+			out = append(out, load)
+		}
+		if reg == reg1 {
+			reg = reg32a - 1
+		}
+		reg += width
+	}
+	return append(out,
+		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: name},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: reg1, RegProtoMin: port}), nil
+}
+
+func (t *table) chain(c chain) (*nftables.Chain, error) {
+	out := &nftables.Chain{Name: c.Name, Table: t.ref()}
+	if c.Hook == "" {
+		return out, nil
+	}
+	hooks := map[string]*nftables.ChainHook{
+		"prerouting":  nftables.ChainHookPrerouting,
+		"input":       nftables.ChainHookInput,
+		"forward":     nftables.ChainHookForward,
+		"output":      nftables.ChainHookOutput,
+		"postrouting": nftables.ChainHookPostrouting,
+	}
+	hook, ok := hooks[c.Hook]
+	if !ok {
+		return nil, fmt.Errorf("cannot compile chain %s: unknown hook %q", c.Name, c.Hook)
+	}
+	accept := nftables.ChainPolicyAccept
+	out.Hooknum, out.Type, out.Policy = hook, nftables.ChainType(c.Kind), &accept
+	out.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(c.Priority))
+	return out, nil
+}
+
+func (t *table) set(s set) (*nftables.Set, error) {
+	key, err := datatype(s.Key)
+	if err != nil {
+		return nil, err
+	}
+	out := &nftables.Set{
+		Table: t.ref(), Name: s.Name, KeyType: key, Concatenation: len(s.Key) > 1,
+		KeyByteOrder: binaryutil.NativeEndian, // of link names, for `nft list`
+	}
+	if out.Concatenation {
+		out.KeyByteOrder = binaryutil.BigEndian
+	}
+	if len(s.Data) > 0 {
+		out.IsMap = true
+		if out.DataType, err = datatype(s.Data); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func datatype(fields []field) (nftables.SetDatatype, error) {
+	known := map[field]nftables.SetDatatype{
+		fieldLink:  nftables.TypeIFName,
+		fieldProto: nftables.TypeInetProto,
+		fieldIPv4:  nftables.TypeIPAddr,
+		fieldIPv6:  nftables.TypeIP6Addr,
+		fieldPort:  nftables.TypeInetService,
+	}
+	types := make([]nftables.SetDatatype, len(fields))
+	for i, f := range fields {
+		types[i] = known[f]
+	}
+	if len(types) == 1 {
+		return types[0], nil
+	}
+	t, err := nftables.ConcatSetType(types...)
+	if err != nil {
+		return t, fmt.Errorf("cannot make set type %v: %w", fields, err)
+	}
+	return t, nil
+}
+
+// fieldLen is the space a field takes in a concatenation.
+func fieldLen(f field) int {
+	switch f {
+	case fieldLink, fieldIPv6:
+		return 16
+	}
+	return 4
+}
+
+func encodeElements(s set, all []element) ([]nftables.SetElement, error) {
+	out := make([]nftables.SetElement, len(all))
+	for i, e := range all {
+		key, err := encodeFields(s.Key, e.Key)
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
+		}
+		data, err := encodeFields(s.Data, e.Data)
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
+		}
+		out[i] = nftables.SetElement{Key: key, Val: data}
+	}
+	return out, nil
+}
+
+func encodeFields(fields []field, values []string) ([]byte, error) {
+	if len(fields) != len(values) {
+		return nil, fmt.Errorf("%d values for %v", len(values), fields)
+	}
+	var out []byte
+	for i, f := range fields {
+		b := make([]byte, fieldLen(f))
+		switch f {
+		case fieldLink:
+			if len(values[i]) > linkNameLen {
+				return nil, fmt.Errorf("link name %q is too long", values[i])
+			}
+			copy(b, values[i])
+		case fieldProto:
+			b[0] = protocolNumber(values[i])
+		case fieldPort:
+			n, err := strconv.ParseUint(values[i], 10, 16)
+			if err != nil {
+				return nil, err
+			}
+			binary.BigEndian.PutUint16(b, uint16(n))
+		default:
+			a, err := netip.ParseAddr(values[i])
+			if err != nil {
+				return nil, err
+			}
+			if copy(b, a.AsSlice()) != len(b) || a.Is4() != (f == fieldIPv4) {
+				return nil, fmt.Errorf("%v is no %s", a, f)
+			}
+		}
+		out = append(out, b...)
+	}
+	return out, nil
+}
+
+func protocolNumber(name string) byte {
+	if name == "udp" {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}
+
+func decodeElements(s set, found []nftables.SetElement) ([]element, error) {
+	out := make([]element, 0, len(found))
+	for _, e := range found {
+		key, err := decodeFields(s.Key, e.Key)
+		if err != nil {
+			return nil, err
+		}
+		data, err := decodeFields(s.Data, e.Val)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, element{Key: key, Data: data})
+	}
+	return out, nil
+}
+
+func decodeFields(fields []field, b []byte) (out []string, err error) {
+	for _, f := range fields {
+		n := fieldLen(f)
+		if len(b) < n {
+			return nil, fmt.Errorf("short %s", f)
+		}
+		part := b[:n]
+		b = b[n:]
+		switch f {
+		case fieldLink:
+			out = append(out, unix.ByteSliceToString(part))
+		case fieldProto:
+			i := slices.Index([]byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, part[0])
+			if i < 0 {
+				return nil, fmt.Errorf("unknown protocol %d", part[0])
+			}
+			out = append(out, []string{"tcp", "udp"}[i])
+		case fieldPort:
+			out = append(out, strconv.Itoa(int(binary.BigEndian.Uint16(part))))
+		default:
+			a, _ := netip.AddrFromSlice(part)
+			out = append(out, a.String())
+		}
+	}
+	return out, nil
+}

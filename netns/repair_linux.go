@@ -1,0 +1,240 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// repair makes right what the kernel lost of the networks' leases.
+func (h *Host) repair(ctx context.Context, c Config, networks []Network) error {
+	v, err := h.look()
+	if err != nil {
+		return err
+	}
+	var errs *multierror.Error
+	linked := make(map[[2]string]bool)
+	for _, n := range networks {
+		_, leases, err := h.store.entry(n.ID).view()
+		if err != nil {
+			errs = multierror.Append(errs, err)
+			continue
+		}
+		for _, l := range leases {
+			_, there := v.byName[l.Link]
+			linked[[2]string{l.Container, l.IfName}] = there
+		}
+		errs = multierror.Append(errs, h.repairPorts(n, leases, v))
+	}
+	lost := make(map[string][]Endpoint)
+	for _, e := range c.Endpoints {
+		if !linked[[2]string{e.Container, e.IfName}] {
+			lost[e.Container] = append(lost[e.Container], e)
+		}
+	}
+	for container, eps := range lost {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		errs = multierror.Append(errs, h.reattach(container, eps))
+	}
+	return errs.ErrorOrNil()
+}
+
+// repairPorts puts links back on their bridge and enters lost neighbours.
+func (h *Host) repairPorts(n Network, leases []Lease, v *kernelView) error {
+	bridge, ok := v.byName[n.Bridge]
+	if !ok {
+		return fmt.Errorf("cannot find bridge %q of network %s", n.Bridge, n.Name)
+	}
+	index := bridge.Attrs().Index
+	mode := portMode{n.Isolated, h.readHairpin()}
+	var batch []request
+	for _, l := range leases {
+		mac, err := net.ParseMAC(l.MAC)
+		if err != nil {
+			return fmt.Errorf("bad MAC address in lease of %s: %w", short(l.Container), err)
+		}
+		for _, a := range []netip.Addr{l.IPv4, l.IPv6} {
+			if a.IsValid() && v.neighbours[index][a] != l.MAC {
+				batch = append(batch, neighbours("neighbour of "+n.Bridge, index, mac, a)...)
+			}
+		}
+		if port, ok := v.byName[l.Link]; ok && !v.portIsRight(port, index, mode) {
+			batch = append(batch, rejoin(l.Link, index, mode))
+		}
+	}
+	return h.do(batch...)
+}
+
+func (v *kernelView) portIsRight(port netlink.Link, bridge int, mode portMode) bool {
+	a := port.Attrs()
+	return a.MasterIndex == bridge && a.Flags&net.FlagUp != 0 && v.ports[a.Index] == mode
+}
+
+// rejoin puts a link back on its bridge.
+func rejoin(name string, bridge int, mode portMode) request {
+	r := newRequest("put link "+name+" on its bridge", unix.RTM_NEWLINK, 0, unix.ENODEV)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Flags, msg.Change = unix.IFF_UP, unix.IFF_UP
+	r.AddData(msg)
+	r.attr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
+	r.attr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge)))
+	r.AddData(mode.attr())
+	return r
+}
+
+// reattach makes a live container's missing links. A process that is not known,
+// or is gone, or has another network namespace now, is left to Attach.
+func (h *Host) reattach(container string, eps []Endpoint) error {
+	defer h.changing.lock(container)()
+	h.mu.Lock()
+	pid := h.live[container]
+	h.mu.Unlock()
+	if pid == 0 {
+		return nil
+	}
+	s, err := h.openContainer(pid)
+	if err != nil {
+		return nil // dead since
+	}
+	defer s.Close()
+	leases, err := h.leases(func(l Lease) bool { return l.Container == container })
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(leases, func(l Lease) bool { return l.NetNS != 0 && l.NetNS != s.id }) {
+		return nil
+	}
+	eps = slices.DeleteFunc(eps, func(e Endpoint) bool {
+		_, err := h.link.LinkByName(linkName(e.Container, e.IfName))
+		return err == nil && slices.ContainsFunc(leases, func(l Lease) bool { return l.IfName == e.IfName && l.fits(e) })
+	})
+	if len(eps) == 0 {
+		return nil
+	}
+	if _, err := h.attach(s, eps); err != nil {
+		return fmt.Errorf("cannot attach container %s again: %w", short(container), err)
+	}
+	return h.publish(container)
+}
+
+// removeEndpoints takes out what the last Apply had and c has not.
+func (h *Host) removeEndpoints(ctx context.Context, c Config) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	a := h.applied
+	h.mu.Unlock()
+	if a == nil {
+		return nil
+	}
+	type key struct{ container, network, ifName string }
+	gone := make(map[key]bool)
+	for _, e := range a.config.Endpoints {
+		gone[key{e.Container, e.Network, e.IfName}] = true
+	}
+	for _, e := range c.Endpoints {
+		delete(gone, key{e.Container, e.Network, e.IfName})
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	leases, err := h.leases(func(l Lease) bool {
+		return l.Project == h.o.Project && gone[key{l.Container, l.Network, l.IfName}]
+	})
+	if err != nil {
+		return err
+	}
+	return h.unplug(leases)
+}
+
+// removeSurplus gives up the project's networks that are not wanted any more.
+// The machine-wide lock is held.
+func (h *Host) removeSurplus(ctx context.Context, wanted []Network) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	records, err := h.records()
+	if err != nil {
+		return err
+	}
+	var errs *multierror.Error
+	for _, r := range records {
+		keep := slices.ContainsFunc(wanted, func(n Network) bool { return n.ID == r.Network.ID })
+		if !keep && slices.Contains(r.Owners, h.o.Project) {
+			errs = multierror.Append(errs, h.leave(r))
+		}
+	}
+	return errs.ErrorOrNil()
+}
+
+// leave takes the project's endpoints off a network, and removes the network
+// with its last owner. The machine-wide lock is held.
+func (h *Host) leave(r record) error {
+	e := h.store.entry(r.Network.ID)
+	if err := h.dropLeases(r.Network); err != nil && !errors.Is(err, ErrInUse) {
+		return err
+	}
+	last := false
+	err := e.update(func(st *state) error {
+		st.recordChanged = st.record.dropOwner(h.o.Project)
+		last = len(st.record.Owners) == 0 && len(st.leases) == 0
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) || err == nil && !last {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.destroy(r.Network)
+}
+
+// destroy deletes a network's bridge, then its record.
+func (h *Host) destroy(n Network) error {
+	h.mu.Lock()
+	delete(h.bridges, n.ID)
+	h.mu.Unlock()
+	if err := h.do(deleteLink(n.Bridge)); err != nil {
+		return fmt.Errorf("cannot delete bridge of network %s: %w", n.Name, err)
+	}
+	return h.store.entry(n.ID).remove()
+}
+
+// dropLeases unplugs the project's endpoints; ErrInUse when there are others'.
+func (h *Host) dropLeases(n Network) error {
+	_, leases, err := h.store.entry(n.ID).view()
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	mine := slices.DeleteFunc(slices.Clone(leases), func(l Lease) bool { return l.Project != h.o.Project })
+	if err := h.unplug(mine); err != nil {
+		return err
+	}
+	if len(mine) < len(leases) {
+		return fmt.Errorf("cannot change network %s: %w by containers of project %s", n.Name, ErrInUse, others(leases, h.o.Project))
+	}
+	return nil
+}
+
+func others(leases []Lease, project string) string {
+	for _, l := range leases {
+		if l.Project != project {
+			return l.Project
+		}
+	}
+	return ""
+}

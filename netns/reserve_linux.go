@@ -1,0 +1,196 @@
+package netns
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reserve binds a published port on the host, so that no program and no other
+// stack takes it while rules lead its packets to a container; a wildcard
+// reserves both families. The file is a socket that is bound and neither listens
+// nor reads: Proxy can serve from it what rules cannot redirect.
+//
+// A port in use gives "port 8080 is taken by nginx (pid 123)", wrapping
+// EADDRINUSE.
+func (h *Host) Reserve(p Port) (*os.File, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	var f *os.File
+	err := h.run(h.space, func() (err error) {
+		fd, err := h.bindPort(p)
+		if err == nil {
+			f = os.NewFile(uintptr(fd), "port "+p.String())
+			return nil
+		}
+		if errors.Is(err, unix.EADDRINUSE) {
+			if who := portOwner(p); who != "" {
+				return fmt.Errorf("port %v is taken by %s: %w", p, who, err)
+			}
+			return fmt.Errorf("port %v is taken: %w", p, err)
+		}
+		if errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("cannot publish port %v: the host has no such address: %w", p, err)
+		}
+		return fmt.Errorf("cannot reserve port %v: %w", p, err)
+	})
+	return f, err
+}
+
+func (h *Host) bindPort(p Port) (int, error) {
+	domain, addr := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(p.HostPort)})
+	host := p.HostIP.Unmap()
+	switch {
+	case p.wildcard() && h.ipv6, host.Is6():
+		domain = unix.AF_INET6
+		sa := &unix.SockaddrInet6{Port: int(p.HostPort)}
+		if host.IsValid() {
+			sa.Addr = host.As16()
+		}
+		addr = sa
+	case host.IsValid():
+		addr = &unix.SockaddrInet4{Port: int(p.HostPort), Addr: host.As4()}
+	}
+	kind := unix.SOCK_STREAM
+	if p.Protocol == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if domain == unix.AF_INET6 {
+		only := 1
+		if p.wildcard() {
+			only = 0
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	bind := bindUDP
+	if kind == unix.SOCK_STREAM {
+		bind = bindTCP
+	}
+	if err := bind(fd, addr); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func bindUDP(fd int, addr unix.Sockaddr) error {
+	// Packets may wait here only while no proxy reads.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10)
+	return unix.Bind(fd, addr)
+}
+
+// bindTCP takes the port even while connections of an earlier server are in
+// TIME_WAIT, which needs SO_REUSEADDR at bind. A moment of listening then makes
+// the kernel treat the port as exclusive, also towards SO_REUSEADDR of others;
+// shutdown ends the listening and keeps the port.
+func bindTCP(fd int, addr unix.Sockaddr) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, addr); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return err
+	}
+	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+		return err
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
+}
+
+// portOwner names the process that holds a port, as "nginx (pid 123)"; "" when
+// it cannot be found.
+func portOwner(p Port) string {
+	inodes := make(map[string]bool)
+	for _, suffix := range []string{"", "6"} {
+		socketInodes(filepath.Join("/proc/thread-self/net", p.Protocol+suffix), p, inodes)
+	}
+	if len(inodes) == 0 {
+		return ""
+	}
+	procs, _ := filepath.Glob("/proc/[0-9]*/fd")
+	for _, dir := range procs {
+		fds, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			to, err := os.Readlink(filepath.Join(dir, fd.Name()))
+			if err == nil && inodes[to] {
+				return processName(filepath.Dir(dir))
+			}
+		}
+	}
+	return ""
+}
+
+func processName(dir string) string {
+	comm, err := os.ReadFile(filepath.Join(dir, "comm"))
+	if err != nil {
+		return "process " + filepath.Base(dir)
+	}
+	return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(comm)), filepath.Base(dir))
+}
+
+// socketInodes finds the sockets of /proc/net/{tcp,udp}{,6} that stand in the
+// way of p, as "socket:[INODE]".
+func socketInodes(path string, p Port, out map[string]bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	const established, timeWait = "01", "06"
+	for s := bufio.NewScanner(f); s.Scan(); {
+		w := strings.Fields(s.Text()) // sl local remote st … uid timeout inode
+		if len(w) < 10 || w[3] == timeWait || p.Protocol == "tcp" && w[3] == established {
+			continue
+		}
+		local, err := parseProcAddr(w[1])
+		if err != nil || local.Port() != p.HostPort {
+			continue
+		}
+		if p.wildcard() || local.Addr().IsUnspecified() || local.Addr().Unmap() == p.HostIP.Unmap() {
+			out["socket:["+w[9]+"]"] = true
+		}
+	}
+}
+
+// parseProcAddr reads "0100007F:1F90": 32-bit words in the machine's byte order
+// (little-endian on all of ours), a port in hexadecimal.
+func parseProcAddr(text string) (netip.AddrPort, error) {
+	host, port, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(port, 16, 16)
+	if err != nil || len(host)%8 != 0 {
+		return netip.AddrPort{}, fmt.Errorf("bad address %q", text)
+	}
+	var b []byte
+	for ; host != ""; host = host[8:] {
+		word, err := strconv.ParseUint(host[:8], 16, 32)
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("bad address %q", text)
+		}
+		b = append(b, byte(word), byte(word>>8), byte(word>>16), byte(word>>24))
+	}
+	a, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("bad address %q", text)
+	}
+	return netip.AddrPortFrom(a, uint16(n)), nil
+}

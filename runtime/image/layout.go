@@ -1,0 +1,205 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxIndexes is how deep indexes may be nested.
+const maxIndexes = 8
+
+// nameAnnotations say what an image in a layout is called.
+var nameAnnotations = []string{v1.AnnotationRefName, "io.containerd.image.name"}
+
+// manifestFile is an index or a manifest; see index.md and manifest.md of the OCI
+// image specification, and Docker's equal types.
+type manifestFile struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	Manifests     []v1.Descriptor `json:"manifests"`
+	Config        *v1.Descriptor  `json:"config"`
+	Layers        []v1.Descriptor `json:"layers"`
+}
+
+func (s *Store) resolveLayout(ctx context.Context, r reference) (Image, error) {
+	c, err := readLayout(directory(r.path), r.tag)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.ingest(ctx, r, c)
+}
+
+// readLayout finds the image called tag, or the only one for this machine.
+func readLayout(from files, tag string) (contents, error) {
+	data, err := readSmall(from, v1.ImageIndexFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return contents{}, fmt.Errorf("%w: there is no OCI image layout: %w", ErrNotFound, err)
+	}
+	if err != nil {
+		return contents{}, err
+	}
+	index, err := parseManifest(data)
+	if err != nil {
+		return contents{}, err
+	}
+	candidates, err := named(index.Manifests, tag)
+	if err != nil {
+		return contents{}, err
+	}
+	m, err := chooseManifest(from, candidates, 0)
+	if err != nil {
+		return contents{}, err
+	}
+	return readManifest(from, m)
+}
+
+// named gives the descriptors with the name tag; all of them for none.
+func named(all []v1.Descriptor, tag string) ([]v1.Descriptor, error) {
+	if tag == "" {
+		return all, nil
+	}
+	var names []string
+	for _, annotation := range nameAnnotations {
+		for _, d := range all {
+			name := d.Annotations[annotation]
+			if name == tag {
+				return []v1.Descriptor{d}, nil
+			}
+			if name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: nothing is called %q, there is: %s", ErrNotFound, tag, strings.Join(names, ", "))
+}
+
+// chooseManifest follows indexes down to the manifest for this machine.
+func chooseManifest(from files, all []v1.Descriptor, depth int) (manifestFile, error) {
+	if depth > maxIndexes {
+		return manifestFile{}, fmt.Errorf("indexes are nested more than %d deep", maxIndexes)
+	}
+	d, err := forThisMachine(all)
+	if err != nil {
+		return manifestFile{}, err
+	}
+	data, err := readBlob(from, d.Digest)
+	if err != nil {
+		return manifestFile{}, err
+	}
+	m, err := parseManifest(data)
+	if err != nil || m.Config != nil {
+		return m, err
+	}
+	return chooseManifest(from, m.Manifests, depth+1)
+}
+
+// parseManifest refuses a file that is an index and a manifest at once, which
+// different programs would take for different images (CVE-2021-41190).
+func parseManifest(data []byte) (manifestFile, error) {
+	var m manifestFile
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("cannot read manifest: %w", err)
+	}
+	if m.SchemaVersion != 2 {
+		return m, fmt.Errorf("the manifest has schema version %d, not 2", m.SchemaVersion)
+	}
+	if len(m.Manifests) > 0 && (m.Config != nil || len(m.Layers) > 0) {
+		return m, errors.New("the manifest is ambiguous: it is also an index")
+	}
+	return m, nil
+}
+
+// forThisMachine chooses a descriptor by its platform. Descriptors that state
+// none are for any machine; "unknown" is that of attestations.
+func forThisMachine(all []v1.Descriptor) (v1.Descriptor, error) {
+	var any, same []v1.Descriptor
+	var others []string
+	for _, d := range all {
+		switch p := d.Platform; {
+		case p == nil:
+			any = append(any, d)
+		case p.OS == "linux" && p.Architecture == runtime.GOARCH:
+			same = append(same, d)
+		default:
+			others = append(others, p.OS+"/"+p.Architecture)
+		}
+	}
+	if len(same) > 0 {
+		return bestVariant(same), nil
+	}
+	switch len(any) {
+	case 1:
+		return any[0], nil
+	case 0:
+		return v1.Descriptor{}, fmt.Errorf("%w: there is none for linux/%s, only: %s", ErrNotFound, runtime.GOARCH, strings.Join(others, ", "))
+	}
+	return v1.Descriptor{}, fmt.Errorf("%w: there are %d images, say which one: %s", ErrNotFound, len(any), strings.Join(namesOf(any), ", "))
+}
+
+// bestVariant prefers the baseline every machine of the architecture runs.
+func bestVariant(all []v1.Descriptor) v1.Descriptor {
+	for _, variant := range []string{"", "v8", "v1"} {
+		i := slices.IndexFunc(all, func(d v1.Descriptor) bool { return d.Platform.Variant == variant })
+		if i >= 0 {
+			return all[i]
+		}
+	}
+	return all[0]
+}
+
+func namesOf(all []v1.Descriptor) []string {
+	var names []string
+	for _, d := range all {
+		for _, annotation := range nameAnnotations {
+			if name := d.Annotations[annotation]; name != "" {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	return names
+}
+
+func readManifest(from files, m manifestFile) (contents, error) {
+	data, err := readBlob(from, m.Config.Digest)
+	if err != nil {
+		return contents{}, err
+	}
+	c := contents{config: data}
+	for _, d := range m.Layers {
+		if !isLayer(d.MediaType) {
+			return contents{}, fmt.Errorf("a layer has the unknown media type %q", d.MediaType)
+		}
+		name, err := blobName(d.Digest)
+		if err != nil {
+			return contents{}, err
+		}
+		c.layers = append(c.layers, blob{name: name, digest: digest.Digest(d.Digest), files: from})
+	}
+	return c, nil
+}
+
+// isLayer says whether this is a tar archive, compressed or not; encrypted layers
+// and artifacts are something else.
+func isLayer(mediaType string) bool {
+	for _, prefix := range []string{
+		"application/vnd.oci.image.layer.v1.tar",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar",
+		"application/vnd.docker.image.rootfs.diff.tar",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar",
+	} {
+		rest, ok := strings.CutPrefix(mediaType, prefix)
+		if ok && slices.Contains([]string{"", "+gzip", "+zstd", ".gzip", ".zstd"}, rest) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package native
+
+import (
+	"context"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+)
+
+// Pause implements runtime.Runtime.
+func (r *Runtime) Pause(ctx context.Context, id string) error {
+	l, err := r.live(ctx, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.group.Freeze()
+}
+
+// Resume implements runtime.Runtime.
+func (r *Runtime) Resume(ctx context.Context, id string) error {
+	l, err := r.live(ctx, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.group.Thaw()
+}
+
+// Update implements runtime.Runtime.
+func (r *Runtime) Update(ctx context.Context, id string, limits *specs.LinuxResources) error {
+	l, err := r.live(ctx, id, unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.group.Update(limits)
+}
+
+// Stats implements runtime.Runtime.
+func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
+	l, err := r.reading(id)
+	if err != nil {
+		return runtime.Stats{}, err
+	}
+	defer l.close()
+	return l.group.Stats()
+}
+
+// Pids implements runtime.Runtime.
+func (r *Runtime) Pids(ctx context.Context, id string) ([]int, error) {
+	l, err := r.reading(id)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	return l.group.Pids()
+}
+
+// reading is live without a lock, for what only reads.
+func (r *Runtime) reading(id string) (*live, error) {
+	h, err := r.open(id)
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.live()
+	if err != nil {
+		h.close()
+		return nil, err
+	}
+	return l, nil
+}

@@ -1,0 +1,147 @@
+package native
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// joined is an existing namespace that a container shares.
+type joined struct {
+	flag int
+	file *os.File
+}
+
+// namespaces says which ones a container gets.
+type namespaces struct {
+	fresh  uintptr // CLONE_NEW* flags of those made for it
+	joined []joined
+}
+
+// openNamespaces sorts the specification's namespaces. A path that leads to the
+// calling process's own namespace means none. The caller closes the result.
+func openNamespaces(list []specs.LinuxNamespace) (namespaces, error) {
+	var n namespaces
+	for _, one := range list {
+		flag, err := namespaceFlag(one)
+		if err == nil && n.all()&uintptr(flag) != 0 {
+			err = fmt.Errorf("namespace %q is given twice", one.Type)
+		}
+		if err == nil && one.Path == "" {
+			n.fresh |= uintptr(flag)
+			continue
+		}
+		if err == nil {
+			err = n.join(flag, one)
+		}
+		if err != nil {
+			n.close()
+			return namespaces{}, err
+		}
+	}
+	if n.all()&unix.CLONE_NEWNS == 0 {
+		n.close()
+		return namespaces{}, fmt.Errorf("a container without a mount namespace is not supported")
+	}
+	return n, nil
+}
+
+func namespaceFlag(one specs.LinuxNamespace) (int, error) {
+	switch one.Type {
+	case specs.PIDNamespace:
+		return unix.CLONE_NEWPID, nil
+	case specs.NetworkNamespace:
+		return unix.CLONE_NEWNET, nil
+	case specs.IPCNamespace:
+		return unix.CLONE_NEWIPC, nil
+	case specs.UTSNamespace:
+		return unix.CLONE_NEWUTS, nil
+	case specs.UserNamespace:
+		return unix.CLONE_NEWUSER, nil
+	case specs.CgroupNamespace:
+		return unix.CLONE_NEWCGROUP, nil
+	case specs.MountNamespace:
+		if one.Path == "" {
+			return unix.CLONE_NEWNS, nil
+		}
+	}
+	return 0, fmt.Errorf("namespace %q with path %q is not supported", one.Type, one.Path)
+}
+
+func (n *namespaces) join(flag int, one specs.LinuxNamespace) error {
+	f, err := os.Open(one.Path)
+	if err != nil {
+		return fmt.Errorf("cannot open %s namespace: %w", one.Type, err)
+	}
+	kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+	if err != nil || kind != flag {
+		f.Close()
+		return fmt.Errorf("%q is not a namespace of type %s", one.Path, one.Type)
+	}
+	own, err := ownNamespace(f, one.Type)
+	if err != nil || own {
+		f.Close()
+		return err
+	}
+	n.joined = append(n.joined, joined{flag, f})
+	return nil
+}
+
+// ownNamespace says whether f is the calling process's own.
+func ownNamespace(f *os.File, kind specs.LinuxNamespaceType) (bool, error) {
+	name := string(kind)
+	if kind == specs.NetworkNamespace {
+		name = "net"
+	}
+	theirs, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	ours, err := os.Stat("/proc/self/ns/" + name)
+	if err != nil {
+		return false, fmt.Errorf("cannot inspect own %s namespace: %w", kind, err)
+	}
+	return os.SameFile(theirs, ours), nil
+}
+
+// all are the flags of every namespace that is not the creator's.
+func (n *namespaces) all() uintptr {
+	flags := n.fresh
+	for _, j := range n.joined {
+		flags |= uintptr(j.flag)
+	}
+	return flags
+}
+
+// user is the user namespace to join, or nil.
+func (n *namespaces) user() *os.File {
+	for _, j := range n.joined {
+		if j.flag == unix.CLONE_NEWUSER {
+			return j.file
+		}
+	}
+	return nil
+}
+
+// enter moves the calling thread into the joined namespaces, except the user
+// namespace, which only a process without threads may join.
+func (n *namespaces) enter() error {
+	for _, j := range n.joined {
+		if j.flag == unix.CLONE_NEWUSER {
+			continue
+		}
+		if err := unix.Setns(int(j.file.Fd()), j.flag); err != nil {
+			return fmt.Errorf("cannot join namespace %q: %w", j.file.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (n *namespaces) close() {
+	for _, j := range n.joined {
+		j.file.Close()
+	}
+	n.joined = nil
+}

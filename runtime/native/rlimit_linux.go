@@ -1,0 +1,111 @@
+package native
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/userns"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// limit is one resource limit of a process.
+type limit struct {
+	resource  int
+	soft, max uint64
+	// raised is the limit to set first, with the host's privileges, when the hard
+	// one is above the creator's; nil when it is not.
+	raised *unix.Rlimit
+}
+
+// newLimits reads the specification's limits. A hard limit that may not be
+// raised stays at what is allowed, with a warning.
+func newLimits(list []specs.POSIXRlimit) ([]limit, []string, error) {
+	var limits []limit
+	var warnings []string
+	seen := map[int]bool{}
+	for _, one := range list {
+		resource, ok := resourceOf(one.Type)
+		if !ok || seen[resource] {
+			return nil, nil, fmt.Errorf("unknown or repeated rlimit %q", one.Type)
+		}
+		seen[resource] = true
+		if one.Soft > one.Hard {
+			return nil, nil, fmt.Errorf("soft limit of %s is above its hard limit", one.Type)
+		}
+		l, warning, err := newLimit(resource, one)
+		if err != nil {
+			return nil, nil, err
+		}
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
+		limits = append(limits, l)
+	}
+	return limits, warnings, nil
+}
+
+func newLimit(resource int, want specs.POSIXRlimit) (limit, string, error) {
+	var own unix.Rlimit
+	if err := unix.Prlimit(0, resource, nil, &own); err != nil {
+		return limit{}, "", fmt.Errorf("cannot read own %s: %w", want.Type, err)
+	}
+	l := limit{resource: resource, soft: want.Soft, max: want.Hard}
+	if l.max <= own.Max {
+		return l, "", nil
+	}
+	highest, err := highestLimit(resource, own.Max)
+	if err != nil {
+		return limit{}, "", err
+	}
+	warning := ""
+	if l.max > highest {
+		warning = fmt.Sprintf("%s cannot be raised to %s here and stays at %s", want.Type, showLimit(l.max), showLimit(highest))
+		l.max = highest
+		l.soft = min(l.soft, highest)
+	}
+	if l.max > own.Max {
+		l.raised = &unix.Rlimit{Cur: own.Cur, Max: l.max}
+	}
+	return l, warning, nil
+}
+
+// highestLimit is how high this process may raise a hard limit that is now max.
+func highestLimit(resource int, max uint64) (uint64, error) {
+	own, err := ownCapabilities()
+	if err != nil {
+		return 0, err
+	}
+	if own&(1<<unix.CAP_SYS_RESOURCE) == 0 || userns.RunningInUserNS() {
+		return max, nil
+	}
+	if resource != unix.RLIMIT_NOFILE {
+		return ^uint64(0), nil
+	}
+	b, err := os.ReadFile("/proc/sys/fs/nr_open")
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the highest number of open files: %w", err)
+	}
+	return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+}
+
+func showLimit(v uint64) string {
+	if v == ^uint64(0) {
+		return "unlimited"
+	}
+	return strconv.FormatUint(v, 10)
+}
+
+func resourceOf(name string) (int, bool) {
+	n, ok := map[string]int{
+		"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU,
+		"RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS,
+		"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE,
+		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_RSS": unix.RLIMIT_RSS,
+		"RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
+		"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
+	}[name]
+	return n, ok
+}

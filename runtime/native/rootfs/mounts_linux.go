@@ -1,0 +1,300 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// mount is one OCI mount on its way.
+type mount struct {
+	specs.Mount
+	options
+	fd       int // detached, or -1 while it must be made inside the namespace
+	attached bool
+	binds    []cgroupBind // of a cgroup v1 tree
+}
+
+// prepareMount opens what belongs to the host.
+func (b *builder) prepareMount(m specs.Mount) (mount, error) {
+	p := mount{Mount: m, options: parseOptions(m.Options), fd: -1}
+	if !path.IsAbs(m.Destination) {
+		return p, errors.New("the destination is not an absolute path")
+	}
+	var err error
+	switch {
+	case p.bind || m.Type == "bind":
+		p.fd, err = b.prepareBind(&p)
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		p.binds, err = b.prepareCgroups()
+	case m.Type == "tmpfs", m.Type == "devpts", isSpecial(m.Type):
+	default:
+		p.fd, err = b.prepareFilesystem(&p)
+	}
+	return p, err
+}
+
+// isSpecial says whether a file system shows the namespaces of who mounts it.
+func isSpecial(kind string) bool { return kind == "proc" || kind == "sysfs" || kind == "mqueue" }
+
+// prepareFilesystem mounts a file system of any other type: a disk, a network
+// volume.
+func (b *builder) prepareFilesystem(p *mount) (int, error) {
+	fs := newFilesystem(p.Type)
+	if p.Source != "" {
+		fs.set("source", p.Source)
+	}
+	if p.flags()&unix.MOUNT_ATTR_RDONLY != 0 {
+		fs.flag("ro")
+	}
+	setData(fs, p.data)
+	return b.keep(fs.mount(p.flags()))
+}
+
+func setData(fs *fsContext, words []string) {
+	for _, word := range words {
+		if key, value, ok := strings.Cut(word, "="); ok {
+			fs.set(key, value)
+		} else {
+			fs.flag(word)
+		}
+	}
+}
+
+func (b *builder) attachMounts() error {
+	for i := range b.mounts {
+		if err := b.attachMount(&b.mounts[i]); err != nil {
+			return fmt.Errorf("cannot mount %s at %q: %w", b.mounts[i].Type, b.mounts[i].Destination, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) attachMount(m *mount) error {
+	switch {
+	case m.bind || m.Type == "bind":
+		return b.place(m.fd, m.Destination, false)
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		return b.attachCgroup(m)
+	case isSpecial(m.Type):
+		return b.attachSpecial(m, m.Type)
+	case m.Type == "tmpfs":
+		return b.attachTmpfs(m)
+	case m.Type == "devpts":
+		return b.attachDevpts(m)
+	}
+	if err := propagate(m.fd, m.propagation, b.setup.UserNS != nil); err != nil {
+		return err
+	}
+	return b.place(m.fd, m.Destination, false)
+}
+
+// attachSpecial places a file system that the first process made. One that is
+// already attached elsewhere is shown again. proc and sysfs go only to real
+// directories: with a link on the way, what is masked later would not be what
+// the program sees (CVE-2019-19921, CVE-2023-27561).
+func (b *builder) attachSpecial(m *mount, kind string) error {
+	file := b.target.Special[kind]
+	if file == nil {
+		return fmt.Errorf("the container's first process made no file system of type %s", kind)
+	}
+	fd := int(file.Fd())
+	if err := checkKind(fd, kind); err != nil {
+		return err
+	}
+	if b.used(kind, m) {
+		var err error
+		if fd, err = b.keep(cloneTree(fd, "", false)); err != nil {
+			return fmt.Errorf("cannot copy the mount: %w", err)
+		}
+	}
+	if err := m.apply(fd, b.setup.UserNS != nil); err != nil {
+		return err
+	}
+	m.attached = true
+	return b.place(fd, m.Destination, kind == "proc" || kind == "sysfs")
+}
+
+func (b *builder) used(kind string, but *mount) bool {
+	for i := range b.mounts {
+		if m := &b.mounts[i]; m != but && m.attached && specialKind(m.Type) == kind {
+			return true
+		}
+	}
+	return false
+}
+
+func specialKind(kind string) string {
+	if kind == "cgroup2" {
+		return "cgroup"
+	}
+	return kind
+}
+
+// checkKind trusts the kernel, not the process, about what a descriptor is.
+func checkKind(fd int, kind string) error {
+	magic := map[string]int64{
+		"proc": unix.PROC_SUPER_MAGIC, "sysfs": unix.SYSFS_MAGIC,
+		"mqueue": 0x19800202, "cgroup": unix.CGROUP2_SUPER_MAGIC,
+	}[kind]
+	is, err := filesystemType(fd)
+	if err != nil {
+		return fmt.Errorf("cannot stat the file system: %w", err)
+	}
+	if is != magic {
+		return fmt.Errorf("the file system is of type %#x instead of %s", is, kind)
+	}
+	return nil
+}
+
+// attachTmpfs mounts a tmpfs. Sizes are the kernel's, ids the container's. A
+// directory that it covers lends it its mode, and with tmpcopyup its content.
+func (b *builder) attachTmpfs(m *mount) error {
+	data, err := b.mapOwner(m.data)
+	if err != nil {
+		return err
+	}
+	covered, fresh, err := b.mountPoint(m.Destination)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(covered)
+	var st unix.Stat_t
+	if err := unix.Fstat(covered, &st); err != nil {
+		return fmt.Errorf("cannot stat mount point: %w", err)
+	}
+	fs := newFilesystem("tmpfs")
+	fs.set("source", orElse(m.Source, "tmpfs"))
+	if !fresh && !hasKey(data, "mode") {
+		fs.set("mode", fmt.Sprintf("%o", st.Mode&0o7777))
+	}
+	setData(fs, data)
+	fd, err := b.keep(fs.mount(m.flags() &^ unix.MOUNT_ATTR_RDONLY))
+	if err != nil {
+		return err
+	}
+	if m.copyUp {
+		if err := copyUp(covered, fd, st); err != nil {
+			return err
+		}
+	}
+	if err := attachAt(fd, covered); err != nil {
+		return fmt.Errorf("cannot attach: %w", err)
+	}
+	if path.Clean(m.Destination) == "/dev" {
+		b.dev = fd
+		if err := b.populateDev(fd); err != nil {
+			return err
+		}
+	}
+	if m.flags()&unix.MOUNT_ATTR_RDONLY == 0 && len(m.propagation) == 0 {
+		return nil
+	}
+	return m.apply(fd, b.setup.UserNS != nil)
+}
+
+// mountPoint opens a directory to cover and says whether it had to be made.
+func (b *builder) mountPoint(dest string) (fd int, fresh bool, err error) {
+	fd, err = inRoot(b.root, dest, 0)
+	if fresh = errors.Is(err, unix.ENOENT); fresh {
+		fd, err = ensure(b.root, dest, true, false)
+	}
+	if err != nil {
+		return -1, fresh, fmt.Errorf("cannot open mount point: %w", err)
+	}
+	return fd, fresh, nil
+}
+
+// copyUp fills a tmpfs with what it is about to cover.
+func copyUp(from, to int, st unix.Stat_t) error {
+	src, err := openat(from, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("cannot open what tmpcopyup copies: %w", err)
+	}
+	defer unix.Close(src)
+	dst, err := openat(to, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("cannot open tmpfs: %w", err)
+	}
+	defer unix.Close(dst)
+	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil {
+		return fmt.Errorf("cannot change the owner of tmpfs: %w", err)
+	}
+	return copyTree(src, dst, sameOwner)
+}
+
+// attachDevpts mounts the container's own pseudo terminals.
+func (b *builder) attachDevpts(m *mount) error {
+	data, err := b.mapOwner(m.data)
+	if err != nil {
+		return err
+	}
+	fs := newFilesystem("devpts")
+	fs.set("source", orElse(m.Source, "devpts"))
+	setData(fs, data)
+	fd, err := b.keep(fs.mount(m.flags()))
+	if err != nil {
+		return err
+	}
+	// Its ptmx belongs to the host's root whoever mounts.
+	if err := unix.Fchownat(fd, "ptmx", int(b.rootUID), int(b.rootGID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("cannot change the owner of ptmx: %w", err)
+	}
+	if err := propagate(fd, m.propagation, b.setup.UserNS != nil); err != nil {
+		return err
+	}
+	if path.Clean(m.Destination) == "/dev/pts" {
+		b.pts = fd
+	}
+	return b.place(fd, m.Destination, false)
+}
+
+// mapOwner turns the ids of uid= and gid= into the host's. A gid that the
+// container does not have (devpts asks for 5) is left out.
+func (b *builder) mapOwner(data []string) ([]string, error) {
+	var out []string
+	for _, word := range data {
+		key, value, _ := strings.Cut(word, "=")
+		var id uint32
+		switch key {
+		case "uid", "gid":
+			if _, err := fmt.Sscan(value, &id); err != nil {
+				return nil, fmt.Errorf("cannot read option %q: %w", word, err)
+			}
+		default:
+			out = append(out, word)
+			continue
+		}
+		ids := b.uids
+		if key == "gid" {
+			ids = b.gids
+		}
+		host, ok := ids.host(id)
+		if ok {
+			out = append(out, fmt.Sprintf("%s=%d", key, host))
+		} else {
+			b.warn("option %s is left out: the container's user namespace has no such id", word)
+		}
+	}
+	return out, nil
+}
+
+func hasKey(words []string, key string) bool {
+	for _, word := range words {
+		if k, _, _ := strings.Cut(word, "="); k == key {
+			return true
+		}
+	}
+	return false
+}
+
+func orElse(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}

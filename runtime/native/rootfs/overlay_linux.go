@@ -1,0 +1,164 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// layers describes one overlay: read-only trees, the topmost first, and what
+// is written.
+type layers struct {
+	lowers      []string
+	upper, work string // empty: a tmpfs that is mounted read-only in the end
+	unmapped    bool   // use the lowers' ids as they are
+	lowerFDs    []int
+	stat        unix.Stat_t // of the topmost lower's root, ids as on disk
+}
+
+// unfitForUpper are file systems that overlayfs refuses to write to.
+var unfitForUpper = []int64{
+	unix.OVERLAYFS_SUPER_MAGIC, unix.NFS_SUPER_MAGIC, unix.V9FS_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.ECRYPTFS_SUPER_MAGIC,
+}
+
+// overlay makes the overlay as a detached mount, or leaves it to mountLegacy
+// on kernels that cannot.
+func (b *builder) overlay(l layers) (tree, error) {
+	if err := b.openLowers(&l); err != nil {
+		return tree{}, err
+	}
+	upper, work, err := b.openUpper(&l)
+	if err != nil {
+		return tree{}, err
+	}
+	fd, err := -1, error(unix.EINVAL)
+	if !b.setup.oldKernel {
+		fd, err = b.keep(overlayMount(l.lowerFDs, upper, work, b.rootFlags()))
+	}
+	if err != nil && !oldKernel(err) {
+		return tree{}, err
+	}
+	if err != nil {
+		return tree{legacy: &l, cause: err, fd: -1}, nil
+	}
+	return tree{fd: fd}, nil
+}
+
+// oldKernel recognises the refusals of kernels whose overlayfs takes no
+// descriptors (EOPNOTSUPP before 6.5, EINVAL before 6.13), no O_PATH ones
+// (EBADF) or no detached mounts (EINVAL, before 6.15). An unfit upper directory
+// is EINVAL too; mountLegacy falls back then.
+func oldKernel(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EBADF) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// openLowers opens each lower as a detached mount, id-mapped with a user
+// namespace.
+func (b *builder) openLowers(l *layers) error {
+	for i, dir := range l.lowers {
+		fd, err := b.keep(cloneTree(unix.AT_FDCWD, dir, false))
+		if err != nil {
+			return fmt.Errorf("cannot open layer %q: %w", dir, err)
+		}
+		if i == 0 {
+			if err := unix.Fstat(fd, &l.stat); err != nil {
+				return fmt.Errorf("cannot stat layer %q: %w", dir, err)
+			}
+		}
+		attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+		if err := setAttr(fd, false, attr); err != nil {
+			return fmt.Errorf("cannot make layer %q private: %w", dir, err)
+		}
+		if b.setup.UserNS != nil && !l.unmapped {
+			if err := idMapMount(fd, int(b.setup.UserNS.Fd()), false, dir); err != nil {
+				return err
+			}
+		}
+		l.lowerFDs = append(l.lowerFDs, fd)
+	}
+	return nil
+}
+
+// openUpper opens upper and work directory. Without an upper, or with one that
+// overlayfs cannot use, they lie on a tmpfs of their own.
+func (b *builder) openUpper(l *layers) (upper, work int, err error) {
+	if l.upper == "" {
+		return b.tmpfsUpper(l)
+	}
+	if err := b.ensureUpper(l.upper, l.stat); err != nil {
+		return -1, -1, err
+	}
+	if err := ensureDirectory(l.work); err != nil {
+		return -1, -1, err
+	}
+	if upper, err = b.openDirectory(l.upper); err != nil {
+		return -1, -1, err
+	}
+	kind, err := filesystemType(upper)
+	if err != nil {
+		return -1, -1, fmt.Errorf("cannot stat the file system of %q: %w", l.upper, err)
+	}
+	if slices.Contains(unfitForUpper, kind) {
+		return b.volatileUpper(l)
+	}
+	work, err = b.openDirectory(l.work)
+	return upper, work, err
+}
+
+// volatileUpper gives up the upper directory for a tmpfs.
+func (b *builder) volatileUpper(l *layers) (upper, work int, err error) {
+	b.warn("changes below %q are kept in memory only and lost when the container goes: "+
+		"its file system cannot be the upper layer of an overlay", l.upper)
+	l.upper, l.work = "", ""
+	return b.tmpfsUpper(l)
+}
+
+func (b *builder) tmpfsUpper(l *layers) (upper, work int, err error) {
+	fs := newFilesystem("tmpfs")
+	fs.set("mode", "0700")
+	top, err := b.keep(fs.mount(0))
+	if err != nil {
+		return -1, -1, err
+	}
+	return b.upperIn(top, l)
+}
+
+// upperIn makes the two directories on a tmpfs.
+func (b *builder) upperIn(top int, l *layers) (upper, work int, err error) {
+	for _, name := range []string{"upper", "work"} {
+		if err := unix.Mkdirat(top, name, 0o700); err != nil {
+			return -1, -1, fmt.Errorf("cannot make directory %q on tmpfs: %w", name, err)
+		}
+	}
+	if upper, err = b.keep(openat(top, "upper", unix.O_RDONLY|unix.O_DIRECTORY, 0)); err != nil {
+		return -1, -1, fmt.Errorf("cannot open a directory on tmpfs: %w", err)
+	}
+	if work, err = b.keep(openat(top, "work", unix.O_RDONLY|unix.O_DIRECTORY, 0)); err != nil {
+		return -1, -1, fmt.Errorf("cannot open a directory on tmpfs: %w", err)
+	}
+	return upper, work, b.own(upper, l.stat)
+}
+
+func (b *builder) openDirectory(dir string) (int, error) {
+	fd, err := b.keep(openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0))
+	if err != nil {
+		return -1, fmt.Errorf("cannot open directory %q: %w", dir, err)
+	}
+	return fd, nil
+}
+
+// overlayMount makes the overlay from descriptors. index=off lets an upper
+// directory be used again after a crash left it mounted elsewhere.
+func overlayMount(lowers []int, upper, work int, flags uint64) (int, error) {
+	fs := newFilesystem("overlay")
+	fs.set("source", "overlay")
+	fs.set("index", "off")
+	for _, fd := range lowers {
+		fs.setFD("lowerdir+", fd)
+	}
+	fs.setFD("upperdir", upper)
+	fs.setFD("workdir", work)
+	return fs.mount(flags)
+}

@@ -1,0 +1,36 @@
+package native
+
+import (
+	"log/slog"
+
+	"stack/runtime"
+)
+
+// Options configure a Runtime.
+type Options struct {
+	// Root is the directory of the containers' records, made if absent (0700).
+	Root string
+	// CloneParent makes the caller's parent the parent of containers (not of
+	// Exec's processes).
+	CloneParent bool
+	// Log receives what has no caller to be returned to; nil discards it.
+	Log *slog.Logger
+}
+
+// Runtime implements runtime.Runtime.
+type Runtime struct {
+	root        string
+	cloneParent bool
+	log         *slog.Logger
+	filters     filterCache
+}
+
+var _ runtime.Runtime = (*Runtime)(nil)
+
+// New returns a runtime. It touches nothing until the first container.
+func New(o Options) *Runtime {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runtime{root: o.Root, cloneParent: o.CloneParent, log: o.Log}
+}

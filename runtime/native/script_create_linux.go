@@ -1,0 +1,172 @@
+package native
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"stack/runtime/native/stub"
+)
+
+// The descriptors the first process is born with, beside 0, 1 and 2.
+const (
+	controlFD = 3 // its end of the handshake
+	listenFD  = 4 // start.sock
+	userFD    = 5 // user namespace to join, or /dev/null
+	cgroupFD  = 6 // v2 cgroup, or /dev/null
+	firstFree = 7
+)
+
+// creation is what the script of a first process depends on.
+type creation struct {
+	spec     *specs.Spec
+	program  program
+	fresh    uintptr // namespaces to make
+	own      uintptr // namespaces that are not the creator's
+	joinUser bool    // userFD is a user namespace
+	inCgroup bool    // cgroupFD is a cgroup
+	unified  bool    // a mount of type cgroup is cgroup2
+	null     [3]bool // standard descriptors that nobody gave
+	init     bool
+	sysctls  []sysctl
+}
+
+// creationScript is the whole life of a first process until execve(2); doc.go
+// draws the handshake.
+func creationScript(c creation) *builder {
+	b := newBuilder()
+	control := stub.Int(controlFD)
+	b.ReportTo(control)
+	b.beginning(3)
+	b.resources(c.program)
+	if c.own != c.fresh { // others are in there already
+		b.hide()
+	}
+	if c.joinUser {
+		b.Call("join the user namespace", unix.SYS_SETNS, stub.Int(userFD), stub.Int(unix.CLONE_NEWUSER))
+		b.becomeRoot()
+	}
+	cgroup := -1
+	if c.inCgroup {
+		cgroup = cgroupFD
+	}
+	b.fork(control, c.fresh, cgroup)
+
+	b.await(control) // the id maps
+	if c.fresh&unix.CLONE_NEWUSER != 0 {
+		b.becomeRoot()
+	}
+	b.hide()
+	b.Call("start a session", unix.SYS_SETSID).Allow(unix.EPERM) // of a pid namespace's first process
+	if late := c.fresh & lateNamespaces; late != 0 {
+		b.Call("make namespaces", unix.SYS_UNSHARE, stub.Int(late))
+	}
+	b.specialMounts(control, c.spec.Mounts, c.unified)
+	proc := b.sysctlMount(c.sysctls)
+	b.send(control, msgReady)
+
+	terminal := b.packet(msgGo)
+	b.awaitPacket(control, terminal)
+	b.Call("change to the new root", unix.SYS_CHDIR, b.String("/"))
+	if c.program.Terminal {
+		b.takeTerminal(stub.Slot(terminal.descriptor()))
+	} else {
+		b.openNull(c.null)
+	}
+	b.names(c)
+	b.setSysctls(proc, c.sysctls)
+	b.Call("set the umask", unix.SYS_UMASK, stub.Int(0o022))
+	b.makeDirectory(c.program.Cwd)
+	b.send(control, msgCreated)
+	b.Call("leave the creator", unix.SYS_CLOSE, control)
+	b.awaitStart()
+	b.run(c.program, c.init)
+	return b
+}
+
+// takeTerminal makes the descriptor the controlling terminal and descriptors 0
+// to 2.
+func (b *builder) takeTerminal(fd stub.Slot) {
+	b.Call("take the terminal", unix.SYS_IOCTL, fd, stub.Int(unix.TIOCSCTTY), stub.Int(0))
+	for i := range 3 {
+		b.Call("take the terminal", unix.SYS_DUP3, fd, stub.Int(i), stub.Int(0))
+	}
+	b.Call("take the terminal", unix.SYS_CLOSE, fd)
+}
+
+// openNull replaces the host's /dev/null by the container's, if it has one.
+func (b *builder) openNull(missing [3]bool) {
+	const do = "open /dev/null"
+	fd, none := b.Slot(), b.Label()
+	if missing == [3]bool{} {
+		return
+	}
+	b.Call(do, unix.SYS_OPENAT, cwd, b.String("/dev/null"), stub.Int(unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC)).
+		Into(fd).AllowAny().Else(none)
+	for i, replace := range missing {
+		if replace {
+			b.Call(do, unix.SYS_DUP3, fd, stub.Int(i), stub.Int(0))
+		}
+	}
+	b.Call(do, unix.SYS_CLOSE, fd)
+	b.Place(none)
+}
+
+func (b *builder) names(c creation) {
+	if name := c.spec.Hostname; name != "" {
+		b.Call("set the host name", unix.SYS_SETHOSTNAME, b.String(name), stub.Int(len(name)))
+	}
+	if name := c.spec.Domainname; name != "" {
+		b.Call("set the domain name", unix.SYS_SETDOMAINNAME, b.String(name), stub.Int(len(name)))
+	}
+}
+
+// sysctlMount makes a procfs that nobody else can reach, while the host's is
+// still visible: inside a user namespace the kernel allows no new one where all
+// others have masked parts.
+func (b *builder) sysctlMount(settings []sysctl) stub.Slot {
+	if len(settings) == 0 {
+		return 0
+	}
+	const do = "make a mount of type proc for sysctls"
+	forbidden, done := b.Label(), b.Label()
+	proc := b.detachedMount(do, "proc", []string{"nosuid", "nodev", "noexec"}, forbidden)
+	b.Jump(done)
+	b.Place(forbidden)
+	b.Fail(do, stub.Int(-int64(unix.EPERM)), 1)
+	b.Place(done)
+	return proc
+}
+
+func (b *builder) setSysctls(proc stub.Slot, settings []sysctl) {
+	for _, one := range settings {
+		do := fmt.Sprintf("set sysctl %s to %q", one.name, one.value)
+		fd := b.Slot()
+		b.Call(do, unix.SYS_OPENAT, proc, b.String("sys/"+one.file), stub.Int(unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC)).Into(fd)
+		b.Call(do, unix.SYS_WRITE, fd, b.String(one.value), stub.Int(len(one.value)))
+		b.Call(do, unix.SYS_CLOSE, fd)
+	}
+	if len(settings) > 0 {
+		b.Call("finish sysctls", unix.SYS_CLOSE, proc)
+	}
+}
+
+// awaitStart accepts until somebody sends a byte, and reports to them from then
+// on. A starter that dies before that changes nothing.
+func (b *builder) awaitStart() {
+	const do = "wait to be started"
+	conn, n := b.Slot(), b.Slot()
+	started, hangUp := b.Label(), b.Label()
+	again := b.Here()
+	b.Call(do, unix.SYS_ACCEPT4, stub.Int(listenFD), stub.Int(0), stub.Int(0), stub.Int(unix.SOCK_CLOEXEC)).
+		Into(conn).Allow(unix.EINTR, unix.ECONNABORTED).Else(again)
+	b.Call(do, unix.SYS_READ, conn, b.word, stub.Int(1)).Into(n).AllowAny().Else(hangUp)
+	b.If(n, stub.Int(1), started)
+	b.Place(hangUp)
+	b.Call(do, unix.SYS_CLOSE, conn)
+	b.Jump(again)
+	b.Place(started)
+	b.ReportTo(conn)
+	b.Call(do, unix.SYS_CLOSE, stub.Int(listenFD))
+}

@@ -1,0 +1,173 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+	"stack/runtime/native/cgroup"
+)
+
+// live is a container whose first process runs.
+type live struct {
+	*home
+	*record
+	group *cgroup.Group
+}
+
+// live opens a container under a lock and checks that its first process runs.
+// The caller closes it.
+func (r *Runtime) live(ctx context.Context, id string, lock int) (*live, error) {
+	h, err := r.lock(ctx, id, lock)
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.live()
+	if err != nil {
+		h.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (h *home) live() (*live, error) {
+	rec, err := h.read()
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.id)
+	}
+	if ok, err := alive(rec.Pid, rec.StartTime); err != nil || !ok {
+		return nil, errors.Join(err, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.id))
+	}
+	group, err := rec.group()
+	if err == nil && group == nil {
+		err = fmt.Errorf("cannot find the cgroup of container %s: %w", h.id, cgroup.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &live{h, rec, group}, nil
+}
+
+// Kill implements runtime.Runtime. Signals sent to all reach every process that
+// was there; SIGKILL reaches those forked meanwhile, too.
+func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all bool) error {
+	l, err := r.live(ctx, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if all && sig == unix.SIGKILL {
+		return l.group.Kill()
+	}
+	if all {
+		return l.signalAll(sig)
+	}
+	pidfd, err := openProcess(l.Pid, l.StartTime)
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	return signalProcess(pidfd, sig)
+}
+
+func (l *live) signalAll(sig syscall.Signal) error {
+	pids, err := l.group.Pids()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, pid := range pids {
+		if err := l.signalOne(pid, sig); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// signalOne signals a process of the group. It looks for the pid once more after
+// the pidfd fixed its meaning: the number may have been given to another.
+func (l *live) signalOne(pid int, sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot open process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	now, err := l.group.Pids()
+	if err != nil || !slices.Contains(now, pid) {
+		return err
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("cannot signal process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// Delete implements runtime.Runtime. It works from any state that a crash may
+// have left.
+func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
+	h, err := r.lock(ctx, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	rec, err := h.read()
+	if err != nil && !force {
+		return err
+	}
+	if rec == nil {
+		return h.remove()
+	}
+	group, err := rec.group()
+	if err != nil {
+		return err
+	}
+	if !force {
+		switch status, err := h.status(rec, group); {
+		case err != nil:
+			return err
+		case status == runtime.Running || status == runtime.Paused:
+			return fmt.Errorf("cannot delete container %s: %w", id, runtime.ErrRunning)
+		}
+	}
+	if err := rec.destroy(ctx, group); err != nil {
+		return fmt.Errorf("cannot delete container %s: %w", id, err)
+	}
+	return h.remove()
+}
+
+// destroy kills whatever is left of a container, a first process that its
+// creator did not live to record included, and removes the cgroup.
+func (rec *record) destroy(ctx context.Context, group *cgroup.Group) error {
+	if group != nil {
+		if err := group.Kill(); err != nil {
+			return err
+		}
+	}
+	pidfd, err := openProcess(rec.Pid, rec.StartTime)
+	if err == nil { // it was moved out of its cgroup, or the group is gone
+		defer pidfd.Close()
+		if err := signalProcess(pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
+			return err
+		}
+		if err := awaitEnd(ctx, pidfd); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, runtime.ErrNotRunning) {
+		return err
+	}
+	if group == nil {
+		return nil
+	}
+	return group.Delete()
+}

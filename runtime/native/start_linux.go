@@ -1,0 +1,89 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+	"stack/runtime/native/stub"
+)
+
+// Start implements runtime.Runtime. It takes no lock: the first process accepts
+// one starter.
+func (r *Runtime) Start(ctx context.Context, id string) error {
+	h, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	rec, err := h.read()
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return fmt.Errorf("cannot start container %s: %w", id, runtime.ErrNotRunning)
+	}
+	conn, err := h.dial()
+	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT) {
+		if ok, _ := alive(rec.Pid, rec.StartTime); ok {
+			return fmt.Errorf("container %s has been started already", id)
+		}
+		return fmt.Errorf("cannot start container %s: %w", id, runtime.ErrNotRunning)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start container %s: %w", id, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := start(conn, rec.Steps); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	return nil
+}
+
+// start sends the byte and waits for the end of file, which execve(2) causes.
+func start(conn *os.File, table stub.Table) error {
+	_, err := conn.Write([]byte{1})
+	var said []byte
+	if err == nil {
+		said, err = io.ReadAll(conn)
+	}
+	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		// It died, or another starter was faster, before it accepted us.
+		return fmt.Errorf("the container's first process no longer waits: %w", runtime.ErrNotRunning)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot reach the container's first process: %w", err)
+	}
+	if failure, ok := stub.ParseFailure(said); ok {
+		return stepError(table, failure)
+	}
+	return nil
+}
+
+// dial connects to the first process, if it waits.
+func (h *home) dial() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Connect(fd, h.address()); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // for deadlines
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), socketName), nil
+}

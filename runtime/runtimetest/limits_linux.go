@@ -1,0 +1,67 @@
+package runtimetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/runtime"
+)
+
+func (s *suite) limits(t *testing.T) {
+	t.Run("processes", s.processLimit)
+	t.Run("memory", s.memoryLimit)
+	t.Run("pids and statistics", s.statistics)
+	t.Run("update", s.update)
+}
+
+func (s *suite) processLimit(t *testing.T) {
+	spec, limit := s.shell("echo one; (echo two) || echo refused"), int64(1)
+	spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: &limit}
+	out, _ := s.run(t, spec)
+	if !strings.HasPrefix(out, "one\n") || strings.Contains(out, "two\n") {
+		t.Errorf("got %q", out)
+	}
+}
+
+func (s *suite) memoryLimit(t *testing.T) {
+	spec, limit := Spec(s.rootfs, "sh", "-c", "dd if=/dev/zero of=/dev/null bs=128M count=1"), int64(32<<20)
+	spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limit, Swap: &limit}
+	spec.Process.Args = []string{"dd", "if=/dev/zero", "of=/dev/null", "bs=128M", "count=1"}
+	b := s.create(t, spec).start()
+	expect(t, "exit code", b.wait(), 137)
+	st, err := b.rt.State(background(t), b.id)
+	must(t, err)
+	if st.OOMKilled == 0 {
+		t.Error("the OOM kill is not told")
+	}
+}
+
+func (s *suite) statistics(t *testing.T) {
+	b := s.waiting(t)
+	pids, err := b.rt.Pids(background(t), b.id)
+	must(t, err)
+	if !slices.Contains(pids, b.created.Pid) {
+		t.Errorf("pids are %v, the first process is %d", pids, b.created.Pid)
+	}
+	stats, err := b.rt.Stats(background(t), b.id)
+	must(t, err)
+	if stats.Pids == 0 || stats.Memory == 0 || stats.CPUUsage == 0 || stats.At.IsZero() {
+		t.Errorf("got %+v", stats)
+	}
+	b.in.Close()
+	b.wait()
+	_, err = b.rt.Stats(background(t), b.id)
+	expectError(t, "after exit", err, runtime.ErrNotRunning)
+}
+
+func (s *suite) update(t *testing.T) {
+	b := s.waiting(t)
+	limit := int64(64 << 20)
+	must(t, b.rt.Update(background(t), b.id, &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}}))
+	stats, err := b.rt.Stats(background(t), b.id)
+	must(t, err)
+	expect(t, "memory limit", stats.MemoryLimit, uint64(limit))
+}

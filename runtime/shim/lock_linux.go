@@ -1,0 +1,84 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFile waits for the flock of the file at path, making it if need be. The
+// lock holds until the file is closed, and only for a file that still has that
+// name: its holder may remove it.
+func lockFile(ctx context.Context, path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(ctx, f); err != nil {
+			return nil, fmt.Errorf("cannot lock %q: %w", path, err)
+		}
+		named, err1 := os.Stat(path)
+		held, err2 := f.Stat()
+		if err1 == nil && err2 == nil && os.SameFile(named, held) {
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+// flock waits for f's exclusive lock; f is closed on failure.
+func flock(ctx context.Context, f *os.File) error {
+	fd := int(f.Fd())
+	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		return nil
+	}
+	got := make(chan error, 1)
+	go func() { got <- retry(func() error { return unix.Flock(fd, unix.LOCK_EX) }) }()
+	select {
+	case err := <-got:
+		if err != nil {
+			f.Close()
+		}
+		return err
+	case <-ctx.Done():
+		go func() { // closing under flock(2) would not end it
+			<-got
+			f.Close()
+		}()
+		return ctx.Err()
+	}
+}
+
+// The controller's lock is a POSIX record lock, not a flock: it belongs to the
+// process, so that children it forks, even those stuck before exec, don't keep
+// it. Its holder must open the file once only (closing any descriptor of it drops
+// the lock).
+
+// tryControllerLock takes the controller lock in dir. Without error but with a
+// pid, another process has it. Closing the file releases it.
+func tryControllerLock(f *os.File) (holder int, err error) {
+	lk := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lk)
+	if err == nil {
+		return 0, nil
+	}
+	lk = unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if getErr := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lk); getErr != nil || lk.Type == unix.F_UNLCK {
+		return 0, err
+	}
+	return int(lk.Pid), nil
+}
+
+// waitControllerLock takes the controller lock once it is free.
+func waitControllerLock(f *os.File) error {
+	lk := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	return retry(func() error { return unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &lk) })
+}
+
+func openControllerLock(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+}

@@ -1,0 +1,196 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options configure Run.
+type Options struct {
+	// Dir is RUN/PROJECT, an existing directory of ours with mode 0700.
+	Dir string
+	// Controller is the controller's command line, the program's path first;
+	// Env its environment.
+	Controller []string
+	Env        []string
+	// Ready is a pipe: once the sockets listen "ok" is written and it is closed;
+	// when Run fails earlier, the error. May be nil.
+	Ready *os.File
+	// Cgroup is the name the starter gave to the shim's own cgroups; they are
+	// removed at the end. May be empty.
+	Cgroup string
+	// Log receives the shim's own messages; nil is text on standard error, which
+	// Run redirects to DIR/shim.log.
+	Log *slog.Logger
+}
+
+// lockPatience is how long a dying shim may take to let go of its lock.
+const lockPatience = 5 * time.Second
+
+// readyMessage is what Ready says when all is well.
+const readyMessage = "ok"
+
+// Run is the shim: it returns after stop, when the last child has ended. It
+// takes the whole process over: session, signals, children, standard descriptors.
+func Run(o Options) error {
+	err := run(o)
+	if err != nil && o.Ready != nil {
+		fmt.Fprint(o.Ready, err)
+		o.Ready.Close()
+	}
+	return err
+}
+
+func run(o Options) error {
+	if len(o.Controller) == 0 {
+		return errors.New("cannot start shim: no controller given")
+	}
+	children, err := detach(o.Dir)
+	if err != nil {
+		return fmt.Errorf("cannot start shim: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	lock, err := lockFile(ctx, o.Dir+"/shim.lock")
+	cancel()
+	if err != nil {
+		return fmt.Errorf("cannot start shim: another one lives: %w", err)
+	}
+	defer lock.Close()
+
+	s := newServer(o.Dir, o.Log)
+	controllerLock, previous, err := s.listen()
+	if err != nil {
+		return fmt.Errorf("cannot start shim: %w", err)
+	}
+	if o.Ready != nil {
+		fmt.Fprint(o.Ready, readyMessage)
+		o.Ready.Close()
+	}
+	tune() // stops the world: not before the starter goes on
+	go s.supervise(o.Controller, o.Env, controllerLock, previous)
+	s.loop(children)
+	s.remove(o.Cgroup)
+	return nil
+}
+
+// loop reaps until the shim is done, and then lets the last output arrive.
+func (s *server) loop(children <-chan os.Signal) {
+	for {
+		select {
+		case <-children:
+			s.reap()
+		case <-s.done:
+			select {
+			case <-s.drained():
+			case <-time.After(drainPatience):
+			}
+			return
+		}
+	}
+}
+
+// tune keeps the heap small; the shim's live data is tens of kilobytes.
+func tune() {
+	debug.SetGCPercent(25)
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+}
+
+// detach leaves everything of the caller's but its cgroup: session, terminal,
+// directory, umask, standard descriptors. The returned channel tells of children.
+func detach(dir string) (<-chan os.Signal, error) {
+	// Caught rather than ignored: an ignored signal would stay ignored in every
+	// container.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) {
+		return nil, os.NewSyscallError("setsid", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, os.NewSyscallError("prctl", err)
+	}
+	unix.Umask(0o022)
+	if err := os.Chdir("/"); err != nil {
+		return nil, err
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open /dev/null", err)
+	}
+	defer unix.Close(null)
+	if err := unix.Dup3(null, 0, 0); err != nil {
+		return nil, os.NewSyscallError("dup3", err)
+	}
+	return children, redirect(dir + "/shim.log")
+}
+
+// redirect sends standard output and error to the file at path.
+func redirect(path string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open %q: %w", path, err)
+	}
+	defer unix.Close(fd)
+	for _, std := range []int{1, 2} {
+		if err := unix.Dup3(fd, std, 0); err != nil {
+			return os.NewSyscallError("dup3", err)
+		}
+	}
+	return nil
+}
+
+// listen makes shim.json and the sockets, in an order that never shows a client
+// a shim that is not ready. It tells the pid of a controller that an earlier shim
+// left, whose API socket is then to be handed over, not made.
+func (s *server) listen() (lock *os.File, previous int, err error) {
+	start, err := StartTime(os.Getpid())
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := writeJSON(s.path("shim.json"), Info{Version, os.Getpid(), start}); err != nil {
+		return nil, 0, err
+	}
+	if lock, err = openControllerLock(s.path("controller.lock")); err != nil {
+		return nil, 0, err
+	}
+	if previous, err = tryControllerLock(lock); err != nil {
+		return nil, 0, fmt.Errorf("cannot lock %q: %w", lock.Name(), err)
+	}
+	if previous == 0 {
+		if err := s.listenAPI(); err != nil {
+			return nil, 0, err
+		}
+	}
+	fd, err := listenUnix(s.dir, "shim.sock", unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, 0, err
+	}
+	go func() {
+		if err := s.serve(fd); err != nil {
+			s.log.Error("cannot serve", "error", err)
+		}
+	}()
+	return lock, previous, nil
+}
+
+// remove removes the shim's files, the lock last.
+func (s *server) remove(cgroup string) {
+	if cgroup != "" {
+		leaveCgroup(cgroup)
+	}
+	for _, name := range []string{"shim.sock", "api.sock", "shim.json", "controller.lock", "shim.log", "shim.log.1", "shim.lock"} {
+		_ = os.Remove(s.path(name)) // DIR may be gone already
+	}
+}

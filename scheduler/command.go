@@ -1,0 +1,70 @@
+package scheduler
+
+import (
+	"time"
+)
+
+// Verb is a command's name.
+type Verb string
+
+const (
+	VerbUp      Verb = "up"
+	VerbCreate  Verb = "create"
+	VerbStart   Verb = "start"
+	VerbStop    Verb = "stop"
+	VerbRestart Verb = "restart"
+	VerbKill    Verb = "kill"
+	VerbRemove  Verb = "rm"
+	VerbDown    Verb = "down"
+	VerbScale   Verb = "scale"
+	VerbPause   Verb = "pause"
+	VerbUnpause Verb = "unpause"
+	VerbRun     Verb = "run"
+	VerbRelease Verb = "release" // lets a created one-off start, once its client is attached
+	VerbWait    Verb = "wait"
+)
+
+// Command is one request of a person to the controller. It edits the wish; the
+// answer is a stream of Replies that ends when the world agrees, or cannot.
+type Command struct {
+	Verb Verb
+	// Spec is the loaded stack (spec.Encode); absent for verbs that work from the
+	// recorded one.
+	Spec []byte `json:",omitempty"`
+	// Services selects services; empty means all. Containers selects by container
+	// name or ID instead.
+	Services   []string `json:",omitempty"`
+	Containers []string `json:",omitempty"`
+	// Scale overrides replica counts.
+	Scale map[string]int `json:",omitempty"`
+
+	NoDeps        bool `json:",omitempty"`
+	NoStart       bool `json:",omitempty"` // up --no-start
+	ForceRecreate bool `json:",omitempty"`
+	NoRecreate    bool `json:",omitempty"`
+	AlwaysDeps    bool `json:",omitempty"` // --always-recreate-deps
+	RenewVolumes  bool `json:",omitempty"`
+	RemoveOrphans bool `json:",omitempty"`
+	Volumes       bool `json:",omitempty"` // down -v, rm -v
+	Force         bool `json:",omitempty"` // rm of running ones
+	// Wait makes up wait for health.
+	Wait        bool          `json:",omitempty"`
+	WaitTimeout time.Duration `json:",omitempty"`
+	// Timeout overrides stop grace periods.
+	Timeout *time.Duration `json:",omitempty"`
+	Signal  string         `json:",omitempty"`
+	Run     *RunOptions    `json:",omitempty"`
+}
+
+// Reply is one line of a command's answer.
+type Reply struct {
+	Event *Event `json:",omitempty"`
+	// Created names the one-off that run made; its client attaches, then releases.
+	Created *Instance `json:",omitempty"`
+	Warning string    `json:",omitempty"`
+	// Done ends the stream; Error tells why the command failed.
+	Done  bool   `json:",omitempty"`
+	Error string `json:",omitempty"`
+	// Codes are exit codes of waited containers, by name.
+	Codes map[string]int `json:",omitempty"`
+}

@@ -1,0 +1,230 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/netns"
+	"stack/runtime"
+	"stack/runtime/image"
+)
+
+// Config is what a controller is made of.
+type Config struct {
+	Store   *Store
+	Runtime runtime.Runtime
+	Network Network
+	Images  Images
+	Keeper  Keeper
+	Machine Machine
+	// Seccomp and LoadSeccomp give system call filters; see TranslateInput.
+	Seccomp     func(caps []string) (*Seccomp, error)
+	LoadSeccomp func(file string, caps []string) (*Seccomp, error)
+	// Version is this program's.
+	Version string
+	Log     *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Seccomp is an OCI system call filter.
+type Seccomp = specs.LinuxSeccomp
+
+// Network is what the controller needs of package netns.
+type Network interface {
+	Apply(ctx context.Context, c netns.Config) error
+	Attach(ctx context.Context, e []netns.Endpoint, pid int) ([]netns.Lease, error)
+	Loopback(ctx context.Context, pid int) error
+	// Reserve binds a published port on the host, choosing it when HostPort is 0.
+	Reserve(p netns.Port) (netns.Port, *os.File, error)
+	Detach(ctx context.Context, containers ...string) error
+	Leases(network string) ([]netns.Lease, error)
+	// ListenDNS makes the two sockets of the embedded resolver inside a container's
+	// namespace and redirects 127.0.0.11:53 to them.
+	ListenDNS(ctx context.Context, pid int) (udp, tcp *os.File, err error)
+	Remove(ctx context.Context) error
+	Lookup(name string) (netns.Network, bool, error)
+}
+
+// Images is what the controller needs of package image.
+type Images interface {
+	image.Resolver
+}
+
+// Controller keeps one project as its wish says. All state below mu is owned by
+// whoever holds it; operations run without it and come back to it at their end.
+type Controller struct {
+	Config
+	Bus Bus
+
+	wake chan struct{} // capacity 1: a wake is a hint to look, never data
+
+	mu        sync.Mutex
+	want      Want
+	instances map[string]*Instance
+	images    map[string]image.Image // by service, of the last resolution
+	inFlight  map[string]Op
+	failed    map[string]string
+	waiters   map[*waiter]struct{}
+	probers   map[string]*prober
+	made      map[string]madeNetwork   // networks by key
+	opening   map[string]bool          // starts whose ports are to be published
+	held      map[string]chan struct{} // one-offs that wait for their client
+	plan      Plan
+	clients   int       // requests under way
+	ended     bool      // Run is over: nobody would answer a request
+	idleSince time.Time // when nothing was left to do; zero while something is
+
+	ops     sync.WaitGroup
+	starts  chan struct{} // bounds the starts under way
+	network *coalescer
+	dns     *resolver
+}
+
+// startsAtOnce is how many replicas are made at a time: more only contend for the
+// kernel's network and mount locks.
+const startsAtOnce = 4
+
+// NewController loads the project's record; Run makes it true.
+func NewController(cfg Config) (*Controller, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	c := &Controller{
+		Config: cfg, wake: make(chan struct{}, 1),
+		instances: map[string]*Instance{}, images: map[string]image.Image{},
+		inFlight: map[string]Op{}, failed: map[string]string{},
+		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
+		opening: map[string]bool{}, held: map[string]chan struct{}{},
+		starts: make(chan struct{}, startsAtOnce),
+	}
+	c.network = newCoalescer(c.applyNetwork)
+	c.dns = newResolver(cfg.Network, cfg.Keeper, cfg.Log)
+	if err := cfg.Store.Init(); err != nil {
+		return nil, err
+	}
+	w, err := cfg.Store.LoadWish()
+	if err != nil {
+		return nil, err
+	}
+	if c.want, err = NewWant(w); err != nil {
+		return nil, err
+	}
+	if c.made, err = cfg.Store.loadNetworks(); err != nil {
+		return nil, err
+	}
+	all, err := cfg.Store.Instances()
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		c.instances[i.ID] = i
+	}
+	return c, nil
+}
+
+// Wake makes the loop look again.
+func (c *Controller) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run loops until ctx ends or the project has nothing left to keep: then it
+// returns nil and the caller stops the shim.
+func (c *Controller) Run(ctx context.Context) error {
+	c.resume(ctx)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.ops.Wait()
+			return ctx.Err()
+		case <-c.wake:
+		case <-timer.C:
+		}
+		again, idle := c.turn(ctx)
+		if idle {
+			return nil
+		}
+		timer.Stop()
+		if again > 0 {
+			timer.Reset(again)
+		}
+	}
+}
+
+// idleExit is how long a controller with nothing to keep stays for a next command.
+const idleExit = 500 * time.Millisecond
+
+// turn is one round: observe, plan, start what can start, answer who waits. It
+// returns when to look again at the latest (0: only when woken), and whether
+// nothing is left to keep.
+func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	c.observe(ctx, now)
+	seen := c.observed()
+	c.plan = Reconcile(c.want, seen, now)
+	for _, op := range c.plan.Ops {
+		if len(op.After) == 0 {
+			c.begin(ctx, op)
+		}
+	}
+	c.answer(now)
+	return c.rest(now)
+}
+
+// rest decides how long to sleep and whether to end.
+func (c *Controller) rest(now time.Time) (time.Duration, bool) {
+	again := c.plan.RequeueAfter
+	for w := range c.waiters {
+		if !w.deadline.IsZero() {
+			left := max(w.deadline.Sub(now), time.Millisecond)
+			if again == 0 || left < again {
+				again = left
+			}
+		}
+	}
+	if len(c.inFlight) > 0 || c.clients > 0 || len(c.waiters) > 0 || c.plan.RequeueAfter > 0 || c.anyLive() {
+		c.idleSince = time.Time{}
+		return again, false
+	}
+	if c.idleSince.IsZero() {
+		c.idleSince = now
+	}
+	left := idleExit - now.Sub(c.idleSince)
+	c.ended = left <= 0
+	return max(left, time.Millisecond), c.ended
+}
+
+func (c *Controller) anyLive() bool {
+	for _, i := range c.instances {
+		if i.live() {
+			return true
+		}
+	}
+	return false
+}
+
+// Ended reports whether Run decided that nothing is left to keep.
+func (c *Controller) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// Plan returns the plan of the last turn.
+func (c *Controller) Plan() Plan {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plan
+}

@@ -1,0 +1,120 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"stack/netns"
+)
+
+// HostNetwork is the Network that a real machine is.
+type HostNetwork struct{ *netns.Host }
+
+var (
+	_ Network   = HostNetwork{}
+	_ Machinery = HostNetwork{}
+)
+
+// Lookup finds a network by name.
+func (h HostNetwork) Lookup(name string) (netns.Network, bool, error) {
+	n, err := h.Host.Lookup(name)
+	if errors.Is(err, netns.ErrNotFound) {
+		return netns.Network{}, false, nil
+	}
+	return n, err == nil, err
+}
+
+// Reserve binds a published port, choosing it when HostPort is 0.
+func (h HostNetwork) Reserve(p netns.Port) (netns.Port, *os.File, error) {
+	if p.HostPort != 0 {
+		f, err := h.Host.Reserve(p)
+		return p, f, err
+	}
+	var err error
+	for range 100 {
+		if p.HostPort, err = freePort(p.Protocol); err != nil {
+			return p, nil, err
+		}
+		var f *os.File
+		if f, err = h.Host.Reserve(p); err == nil {
+			return p, f, nil
+		}
+	}
+	return p, nil, fmt.Errorf("cannot find a free port: %w", err)
+}
+
+// freePort lets the kernel choose; whoever reserves it must be ready to lose it.
+func freePort(protocol string) (uint16, error) {
+	var addr net.Addr
+	if protocol == "udp" {
+		c, err := net.ListenPacket("udp", ":0")
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		addr = c.LocalAddr()
+	} else {
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			return 0, err
+		}
+		defer l.Close()
+		addr = l.Addr()
+	}
+	_, text, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return 0, err
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	return uint16(port), err
+}
+
+// ListenDNS makes the resolver's sockets inside a container.
+func (h HostNetwork) ListenDNS(_ context.Context, pid int) (udp, tcp *os.File, err error) {
+	if udp, err = h.ListenIn(pid, "udp", netns.ResolverAddr+":0"); err != nil {
+		return nil, nil, err
+	}
+	if tcp, err = h.ListenIn(pid, "tcp", netns.ResolverAddr+":0"); err != nil {
+		udp.Close()
+		return nil, nil, err
+	}
+	ports := [2]uint16{}
+	for n, f := range []*os.File{udp, tcp} {
+		if ports[n], err = localPort(f); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = h.RedirectDNS(pid, ports[0], ports[1])
+	}
+	if err != nil {
+		udp.Close()
+		tcp.Close()
+		return nil, nil, err
+	}
+	return udp, tcp, nil
+}
+
+// localPort is the port that a socket is bound to.
+func localPort(f *os.File) (uint16, error) {
+	if c, err := net.FilePacketConn(f); err == nil {
+		defer c.Close()
+		return addrPort(c.LocalAddr())
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return addrPort(l.Addr())
+}
+
+func addrPort(a net.Addr) (uint16, error) {
+	ap, err := netip.ParseAddrPort(a.String())
+	return ap.Port(), err
+}

@@ -1,0 +1,204 @@
+package scheduler
+
+import (
+	"strings"
+	"time"
+
+	"stack/netns"
+	"stack/runtime"
+)
+
+// InstanceState is where a replica is in its life; see the package's diagram.
+type InstanceState string
+
+const (
+	StateCreated    InstanceState = "created"
+	StateRunning    InstanceState = "running"
+	StatePaused     InstanceState = "paused"
+	StateStopping   InstanceState = "stopping"
+	StateRestarting InstanceState = "restarting" // exited, to be started at NextStart
+	StateExited     InstanceState = "exited"
+)
+
+// Instance is one container of a project: a numbered replica of a service or a
+// one-off. It is stored as projects/PROJECT/instances/ID.json (0600, version
+// InstanceVersion); the directory, cgroup and log are named from its ID.
+type Instance struct {
+	Version int
+	ID      string // 64 hexadecimal digits
+	Name    string // PROJECT-SERVICE-NUMBER, or container_name
+	Service string
+	Number  int
+	// OneOff is set for containers of `run`; Run holds what it overrides.
+	OneOff bool        `json:",omitempty"`
+	Run    *RunOptions `json:",omitempty"`
+
+	// Hash and Digest are the configuration and image it was created from.
+	// Replaces is set when it took the place of a stale one in CreatedSeq.
+	Replaces bool `json:",omitempty"`
+
+	Hash   string
+	Image  string
+	Digest string
+	Labels map[string]string `json:",omitempty"`
+	// StopSignal and Grace are kept here so that a replica can be stopped when
+	// its service is gone from the file.
+	StopSignal string
+	Grace      time.Duration
+	// Volumes are the named and anonymous volumes it uses; Anonymous those that
+	// go with it.
+	Volumes   []string `json:",omitempty"`
+	Anonymous []string `json:",omitempty"`
+	TTY       bool     `json:",omitempty"`
+	Command   []string `json:",omitempty"` // entrypoint and command, for people
+	// Ports are what it publishes, host ports chosen; Endpoints its interfaces.
+	Ports     []netns.Port     `json:",omitempty"`
+	Endpoints []netns.Endpoint `json:",omitempty"`
+
+	State    InstanceState
+	Created  time.Time
+	Started  time.Time     `json:",omitzero"`
+	Finished time.Time     `json:",omitzero"`
+	Exit     *runtime.Exit `json:",omitempty"` // of the last run
+	// CreatedSeq and StartedSeq are the wish's sequence numbers then.
+	CreatedSeq uint64
+	StartedSeq uint64
+	// Held is set when a person stopped or killed it: no policy starts it again.
+	Held bool `json:",omitempty"`
+	// HeldSeq is the command that did.
+	HeldSeq uint64 `json:",omitempty"`
+	// Discard is set by rm: the loop removes it once it is not running.
+	Discard bool `json:",omitempty"`
+	// WantStart is the command that asked for this very container to run, and
+	// WantStopped is set when one asked for it to stop.
+	WantStart   uint64 `json:",omitempty"`
+	WantStopped bool   `json:",omitempty"`
+	// DiscardVolumes removes its anonymous volumes with it (rm -v).
+	DiscardVolumes bool `json:",omitempty"`
+	// WantPaused is set by pause.
+	WantPaused bool `json:",omitempty"`
+
+	// Restarts counts automatic restarts; History is what back-off needs.
+	Restarts  int `json:",omitempty"`
+	History   RestartHistory
+	NextStart time.Time `json:",omitzero"`
+	// StopDeadline is when a stopping replica is killed.
+	StopDeadline time.Time `json:",omitzero"`
+
+	// Error tells why it could not be started; cleared by the next attempt.
+	Error     string `json:",omitempty"`
+	ErrorCode int    `json:",omitempty"` // 126, 127, or 0
+	FailedSeq uint64 `json:",omitempty"`
+
+	// Check is its health check, Probe how that stands in this run, and Health
+	// Probe's verdict; empty when not running or not checked.
+	Check  Probe
+	Probe  *ProbeState `json:",omitempty"`
+	Health Health      `json:",omitempty"`
+	// HostUserNS says that it runs without a user namespace of its own.
+	HostUserNS bool `json:",omitempty"`
+	// Warnings are what this machine could not do as asked.
+	Warnings []string `json:",omitempty"`
+	// HookError is a failed lifecycle hook of the last start or stop.
+	HookError string `json:",omitempty"`
+}
+
+// InstanceVersion is the version of the instance file's format.
+const InstanceVersion = 1
+
+// live reports whether the instance has processes.
+func (i *Instance) live() bool {
+	return i.State == StateRunning || i.State == StatePaused || i.State == StateStopping
+}
+
+// Obeyed notes that the instance was started for wish sequence seq.
+func (i *Instance) Obeyed(seq uint64, now time.Time) {
+	i.State = StateRunning
+	i.Started = now
+	i.StartedSeq = seq
+	i.Exit = nil
+	i.Held, i.WantStopped, i.WantPaused = false, false, false
+	i.Error, i.ErrorCode, i.HookError = "", 0, ""
+	i.NextStart, i.StopDeadline = time.Time{}, time.Time{}
+	i.Probe, i.Health = nil, ""
+	if !i.Check.None() {
+		i.Probe = NewProbeState(i.Check, now)
+		i.Health = i.Probe.Status
+	}
+}
+
+// Probed notes the result of a probe and reports whether the verdict changed.
+func (i *Instance) Probed(r ProbeEntry) bool {
+	if i.Probe == nil || i.State != StateRunning {
+		return false
+	}
+	st := *i.Probe // readers may hold the old one
+	changed := st.Result(r)
+	i.Probe, i.Health = &st, st.Status
+	return changed
+}
+
+// lastOutput is what the last probe printed.
+func (i *Instance) lastOutput() string {
+	if i.Probe == nil || len(i.Probe.Log) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(i.Probe.Log[len(i.Probe.Log)-1].Output)
+}
+
+// StartFailed notes that a start did not reach the user's program. It is not
+// tried again before the next command: the same input would fail the same way.
+func (i *Instance) StartFailed(seq uint64, reason string, code int) {
+	switch i.State {
+	case StateRestarting:
+		i.State = StateExited
+	default:
+		i.State = StateCreated
+	}
+	i.StartedSeq, i.FailedSeq = seq, seq
+	i.Error, i.ErrorCode = reason, code
+	i.Health = ""
+}
+
+// StopAsked notes that a stop began: by a person when held.
+func (i *Instance) StopAsked(held bool, seq uint64, deadline time.Time) {
+	switch i.State {
+	case StateRunning, StatePaused:
+		i.State = StateStopping
+		i.StopDeadline = deadline
+	case StateRestarting:
+		i.State = StateExited
+		i.NextStart = time.Time{}
+	}
+	if held {
+		i.Held, i.HeldSeq = true, seq
+	}
+}
+
+// Exited notes the end of the first process; policy decides what follows.
+func (i *Instance) Exited(exit runtime.Exit, policy RestartPolicy, now time.Time) {
+	history := i.History
+	history.Started = i.Started
+	history.Stopped = i.State == StateStopping || i.Held || i.OneOff
+	i.State = StateExited
+	i.Exit, i.Finished = &exit, exit.At
+	i.Health, i.StopDeadline = "", time.Time{}
+	again, at := policy.Next(exit, history, now)
+	if !again {
+		return
+	}
+	i.History = policy.Restarted(exit, history, at)
+	i.State = StateRestarting
+	i.Restarts++
+	i.NextStart = at
+}
+
+// PauseChanged notes that the freezer changed.
+func (i *Instance) PauseChanged(paused bool) {
+	switch {
+	case paused && i.State == StateRunning:
+		i.State = StatePaused
+	case !paused && i.State == StatePaused:
+		i.State = StateRunning
+	}
+}

@@ -1,0 +1,382 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/netns"
+	"stack/runtime"
+	"stack/runtime/image"
+)
+
+// start brings a recorded instance to running. Its failure is the instance's: it
+// is told with the next turn and not repeated before a person's next command.
+func (c *Controller) start(ctx context.Context, op Op) error {
+	c.starts <- struct{}{}
+	defer func() { <-c.starts }()
+	i, ok := c.instance(op.Instance)
+	if !ok {
+		return nil
+	}
+	seq := c.sequence(&i)
+	c.publish(&i, Event{Progress: "Starting"})
+	l := &launch{c: c, i: &i}
+	err := l.run(ctx)
+	if err != nil {
+		l.undo(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err() // the next controller tries again
+		}
+		c.startFailed(&i, seq, err)
+		return err
+	}
+	c.update(i.ID, func(r *Instance) {
+		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
+		r.Volumes, r.Anonymous, r.HostUserNS = i.Volumes, i.Anonymous, i.HostUserNS
+		r.Obeyed(seq, c.Now())
+	})
+	c.publish(&i, Event{Action: "start", Progress: "Started"})
+	return c.postStart(ctx, &i)
+}
+
+// sequence is the command that a start obeys.
+func (c *Controller) sequence(i *Instance) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.want.Sequence
+}
+
+func (c *Controller) startFailed(i *Instance, seq uint64, err error) {
+	code := 0
+	var step *runtime.StepError
+	if errors.As(err, &step) {
+		code = step.ExitCode()
+	}
+	c.update(i.ID, func(i *Instance) { i.StartFailed(seq, err.Error(), code) })
+	c.publish(i, Event{Action: "die", Progress: "Error", Error: err.Error()})
+	c.Log.Warn("cannot start container", "container", i.Name, "error", err)
+}
+
+// launch is one start under way.
+type launch struct {
+	c *Controller
+	i *Instance // a copy; what the start adds to it is recorded at its end
+
+	stack *types.Project
+	svc   types.ServiceConfig
+	img   image.Image
+	peers map[string]Peer
+	out   Translated
+	stdio Stdio
+	made  bool
+}
+
+// run goes from record to running program.
+func (l *launch) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		l.gather, l.clear, l.translate, l.volumes, l.reserve, l.open, l.create, l.publish, l.begin,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather copies what the start needs from the controller.
+func (l *launch) gather(ctx context.Context) error {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	svc, ok := c.want.Stack.Services[l.i.Service]
+	if !ok {
+		return fmt.Errorf("service %q is not in the file any more", l.i.Service)
+	}
+	if l.i.Run != nil {
+		svc = l.i.Run.Apply(svc)
+	}
+	l.stack, l.svc = c.want.Stack.Project, svc
+	l.peers = map[string]Peer{}
+	for _, ref := range joined(svc) {
+		peer, err := c.peer(ctx, ref)
+		if err != nil {
+			return err
+		}
+		l.peers[ref] = peer
+	}
+	return nil
+}
+
+// clear removes what an earlier run or an interrupted start left, and resolves the
+// image: a restart after a controller's death may come before any command.
+func (l *launch) clear(ctx context.Context) error {
+	if err := l.c.Runtime.Delete(ctx, l.i.ID, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		return err
+	}
+	if err := l.c.Network.Detach(ctx, l.i.ID); err != nil {
+		return err
+	}
+	dir := l.c.Store.InstanceDir(l.i.ID)
+	if err := os.RemoveAll(dir); err != nil { // an old exit record would end the new run
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	l.img, err = l.c.image(ctx, l.i.Service)
+	return err
+}
+
+func (l *launch) translate(ctx context.Context) error {
+	c := l.c
+	user, home, err := image.LookupUser(l.img, userOf(l.svc, l.img), nil)
+	if err != nil {
+		return err
+	}
+	groups, err := image.LookupGroups(l.img, l.svc.GroupAdd)
+	if err != nil {
+		return err
+	}
+	in := TranslateInput{
+		Project: l.stack, Service: l.svc, Image: l.img, User: user, Home: home, Groups: groups,
+		Instance: Identity{ID: l.i.ID, Name: l.i.Name, Number: l.i.Number, OneOff: l.i.OneOff},
+		Scale:    c.scaleOf(l.i.Service), ConfigHash: l.i.Hash, Version: c.Version,
+		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
+		Machine: c.Machine, Seccomp: c.Seccomp, LoadSeccomp: c.LoadSeccomp,
+	}
+	if !HostUserNS(l.stack, l.svc) {
+		ids, err := c.Store.AllocateIDs()
+		if err != nil {
+			return err
+		}
+		in.IDs = &ids
+	}
+	if err := l.surroundings(ctx, &in); err != nil {
+		return err
+	}
+	if l.out, err = Translate(in); err != nil {
+		return err
+	}
+	l.i.Endpoints, l.i.Labels, l.i.Warnings = l.out.Endpoints, l.out.Labels, l.out.Warnings
+	l.i.HostUserNS = !l.out.UserNS
+	return nil
+}
+
+// userOf is who the service runs as, in the image's words.
+func userOf(svc types.ServiceConfig, img image.Image) string {
+	if svc.User != "" {
+		return svc.User
+	}
+	return img.Config.User
+}
+
+// volumes makes the directories that the mounts need.
+func (l *launch) volumes(ctx context.Context) error {
+	var uses []VolumeUse
+	l.i.Volumes, l.i.Anonymous = nil, nil
+	for _, m := range l.out.Mounts {
+		if m.Type != types.VolumeTypeVolume {
+			continue
+		}
+		uses = append(uses, VolumeUse{Name: m.Source, Target: m.Target, NoCopy: m.NoCopy, Anonymous: m.Anonymous})
+		l.i.Volumes = append(l.i.Volumes, m.Source)
+		if m.Anonymous {
+			l.i.Anonymous = append(l.i.Anonymous, m.Source)
+		}
+	}
+	return l.c.prepareVolumes(ctx, uses, l.img)
+}
+
+// reserve binds the published ports on the host, choosing those left open.
+func (l *launch) reserve(ctx context.Context) error {
+	l.i.Ports = nil
+	for _, p := range l.out.Ports {
+		got, f, err := l.c.Network.Reserve(p)
+		if err != nil {
+			return err
+		}
+		err = l.c.Keeper.Hold(ctx, portName(got), f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+		l.i.Ports = append(l.i.Ports, got)
+	}
+	return nil
+}
+
+// portName is the name under which the shim keeps a port's reservation.
+func portName(p netns.Port) string {
+	return fmt.Sprintf("port/%s/%s/%d", p.Protocol, p.HostIP, p.HostPort)
+}
+
+// open makes the container's standard streams and gives their other ends to the shim.
+func (l *launch) open(ctx context.Context) error {
+	if l.svc.Tty {
+		return nil // the terminal comes with the container
+	}
+	var err error
+	l.stdio, err = l.c.Keeper.Stdio(ctx, StdioRequest{
+		ID: l.i.ID, Dir: l.c.Store.InstanceDir(l.i.ID), User: hostUser(l.out.Spec), Stdin: l.svc.StdinOpen, StdinOnce: l.i.OneOff,
+		LogPath: l.c.Store.LogPath(l.i.ID), Log: l.out.Log,
+	})
+	return err
+}
+
+// hostUser is the container's user as the host knows it.
+func hostUser(s *specs.Spec) specs.User {
+	u := s.Process.User
+	return specs.User{UID: mapID(s.Linux.UIDMappings, u.UID), GID: mapID(s.Linux.GIDMappings, u.GID)}
+}
+
+func mapID(m []specs.LinuxIDMapping, id uint32) uint32 {
+	for _, e := range m {
+		if id >= e.ContainerID && id-e.ContainerID < e.Size {
+			return e.HostID + id - e.ContainerID
+		}
+	}
+	return id
+}
+
+// create makes the container; its network is plugged in while its root is built.
+func (l *launch) create(ctx context.Context) error {
+	defer l.stdio.Close()
+	b := l.out.Bundle(l.i.ID)
+	b.Stdin, b.Stdout, b.Stderr = l.stdio.Stdin, l.stdio.Stdout, l.stdio.Stderr
+	b.Attach = l.attach
+	b.Adopt = func(ctx context.Context, pid int) error {
+		return l.c.Keeper.Adopt(ctx, l.i.ID, pid, l.c.Store.ExitPath(l.i.ID))
+	}
+	made, err := l.c.Runtime.Create(ctx, b)
+	if err != nil {
+		return err
+	}
+	l.made = true
+	l.i.Warnings = append(l.i.Warnings, made.Warnings...)
+	if made.PidFD != nil {
+		defer made.PidFD.Close()
+	}
+	if made.Console != nil {
+		defer made.Console.Close()
+		err = l.c.Keeper.Terminal(ctx, TerminalRequest{
+			ID: l.i.ID, Master: made.Console, LogPath: l.c.Store.LogPath(l.i.ID), Log: l.out.Log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return l.c.Store.SaveProcess(l.i.ID, l.out.Spec.Process)
+}
+
+// attach plugs the namespaces of pid into the container's networks.
+func (l *launch) attach(ctx context.Context, pid int) error {
+	switch {
+	case !ownNamespace(l.svc.NetworkMode):
+		return nil
+	case len(l.i.Endpoints) == 0:
+		return l.c.Network.Loopback(ctx, pid)
+	}
+	if _, err := l.c.Network.Attach(ctx, l.i.Endpoints, pid); err != nil {
+		return err
+	}
+	return l.c.dns.serve(ctx, l.i.ID, pid, l.c.resolverClient(l.svc, l.i.Endpoints))
+}
+
+// publish opens the container's ports.
+func (l *launch) publish(ctx context.Context) error {
+	if len(l.i.Ports) == 0 {
+		return nil
+	}
+	l.c.update(l.i.ID, func(i *Instance) { i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints })
+	l.c.mu.Lock()
+	l.c.opening[l.i.ID] = true
+	l.c.mu.Unlock()
+	return l.c.network.Do(ctx)
+}
+
+func (l *launch) begin(ctx context.Context) error {
+	if l.i.Run != nil && l.i.Run.Attach {
+		if err := l.c.awaitRelease(ctx, l.i); err != nil {
+			return err
+		}
+	}
+	return l.c.Runtime.Start(ctx, l.i.ID)
+}
+
+// undo removes what a failed start made.
+func (l *launch) undo(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	if err := l.c.Runtime.Delete(ctx, l.i.ID, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		l.c.Log.Warn("cannot undo a failed start", "container", l.i.Name, "error", err)
+	}
+	l.c.withdraw(ctx, l.i)
+}
+
+func (c *Controller) scaleOf(service string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(1, c.want.Services[service].Scale)
+}
+
+// peer finds the running container behind service:X or container:X; called under mu.
+func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
+	i := c.referenced(ref)
+	if i == nil || i.State != StateRunning && i.State != StatePaused {
+		return Peer{}, fmt.Errorf("%s is not running", ref)
+	}
+	st, err := c.Runtime.State(ctx, i.ID)
+	if err != nil {
+		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
+	}
+	p := Peer{Pid: st.Pid}
+	if st.UserNS {
+		ids, err := c.Store.AllocateIDs()
+		if err != nil {
+			return Peer{}, err
+		}
+		p.UserNS, p.IDs = c.userNSOwner(i), &ids
+	}
+	return p, nil
+}
+
+// userNSOwner is the ID of the container whose user namespace i lives in: its own,
+// or that of the one whose other namespaces it joined.
+func (c *Controller) userNSOwner(i *Instance) string {
+	for range c.instances { // chains have no cycles, but a bound costs nothing
+		refs := joined(c.want.Stack.Services[i.Service])
+		if len(refs) == 0 {
+			break
+		}
+		next := c.referenced(refs[0])
+		if next == nil {
+			break
+		}
+		i = next
+	}
+	return i.ID
+}
+
+// referenced is the instance that service:X (its lowest replica) or container:X
+// of this project names.
+func (c *Controller) referenced(ref string) *Instance {
+	if name, ok := strings.CutPrefix(ref, types.ContainerPrefix); ok {
+		return c.find(name)
+	}
+	name, _ := strings.CutPrefix(ref, types.ServicePrefix)
+	all := slices.SortedFunc(maps.Values(c.instances), func(a, b *Instance) int { return a.Number - b.Number })
+	for _, i := range all {
+		if i.Service == name && !i.OneOff {
+			return i
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"stack/runtime"
+	"stack/runtime/shim"
+)
+
+// resume takes up what an earlier controller left: probes of running replicas,
+// their resolver sockets, and the network as it should be.
+func (c *Controller) resume(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	var live []Instance
+	for _, i := range c.instances {
+		if !i.live() {
+			continue
+		}
+		if _, err := c.Runtime.State(ctx, i.ID); errors.Is(err, runtime.ErrNotFound) {
+			c.exited(ctx, i, runtime.Exit{Code: -1, Unknown: true, At: now}, now)
+			continue
+		}
+		live = append(live, *i)
+	}
+	c.spawn(func() { c.resumeNames(live) })
+	c.network.Ask()
+	c.Wake()
+}
+
+// resumeNames answers the name queries of containers that ran on without us.
+func (c *Controller) resumeNames(live []Instance) {
+	for _, i := range live {
+		c.mu.Lock()
+		svc := c.want.Stack.Services[i.Service]
+		c.mu.Unlock()
+		if i.Run != nil {
+			svc = i.Run.Apply(svc)
+		}
+		if err := c.dns.resume(i.ID, c.resolverClient(svc, i.Endpoints)); err != nil {
+			c.Log.Warn("cannot serve names again", "container", i.Name, "error", err)
+		}
+	}
+}
+
+// observe brings instances up to date with the exit records.
+func (c *Controller) observe(ctx context.Context, now time.Time) {
+	for _, i := range c.instances {
+		if !i.live() {
+			continue
+		}
+		exit, ended := c.exitOf(ctx, i)
+		if ended {
+			c.exited(ctx, i, exit, now)
+			continue
+		}
+		c.watchHealth(ctx, i)
+	}
+}
+
+// exitOf reads the exit record of a live instance. A container that is gone with no
+// record (its parent died too) ended with an unknown code.
+func (c *Controller) exitOf(ctx context.Context, i *Instance) (runtime.Exit, bool) {
+	if c.starting(i.ID) {
+		return runtime.Exit{}, false
+	}
+	var rec shim.ExitRecord
+	err := readJSON(c.Store.ExitPath(i.ID), &rec)
+	switch {
+	case err == nil:
+		return rec.Exit, true
+	case !errors.Is(err, fs.ErrNotExist):
+		c.Log.Warn("cannot read exit record", "container", i.Name, "error", err)
+	}
+	return runtime.Exit{}, false
+}
+
+// starting reports whether a start of the instance is under way.
+func (c *Controller) starting(id string) bool {
+	for _, op := range c.inFlight {
+		if op.Kind == OpStart && op.Instance == id {
+			return true
+		}
+	}
+	return false
+}
+
+// exited takes note of the end of a container and clears what it left in the kernel.
+func (c *Controller) exited(ctx context.Context, i *Instance, exit runtime.Exit, now time.Time) {
+	if st, err := c.Runtime.State(ctx, i.ID); err == nil && st.OOMKilled > 0 {
+		exit.OOMKilled = true
+	}
+	if exit.At.IsZero() {
+		exit.At = now
+	}
+	c.unwatchHealth(i.ID)
+	i.Exited(exit, c.policy(i), now)
+	c.save(i)
+	c.publishExit(i, exit)
+	c.cleanUp(ctx, i)
+}
+
+// cleanUp removes the kernel side of a container that ended: stray processes,
+// cgroups, links. Its lease, writable layer and log stay.
+func (c *Controller) cleanUp(ctx context.Context, i *Instance) {
+	id, name, ended := i.ID, i.Name, *i
+	op := Op{ID: "clean up " + name, Kind: OpCleanUp, Target: name, Service: i.Service, Instance: id}
+	c.inFlight[op.ID] = op
+	c.spawn(func() {
+		defer c.finish(op, nil)
+		if err := c.Runtime.Delete(ctx, id, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+			c.Log.Warn("cannot clean up container", "container", name, "error", err)
+		}
+		c.withdraw(ctx, &ended)
+	})
+}
+
+// observed is the world as Reconcile wants it.
+func (c *Controller) observed() Observed {
+	seen := Observed{
+		Networks: c.seenNetworks(), Volumes: c.seenVolumes(),
+		Digests: map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
+	}
+	for _, i := range c.instances {
+		seen.Instances = append(seen.Instances, i)
+	}
+	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
+	for service, img := range c.images {
+		seen.Digests[service] = img.Digest
+	}
+	for id, op := range c.inFlight {
+		seen.InFlight[id] = op.Service
+	}
+	return seen
+}
+
+func (c *Controller) policy(i *Instance) RestartPolicy {
+	svc, ok := c.want.Stack.Services[i.Service]
+	if !ok {
+		return RestartPolicy{}
+	}
+	return ParseRestart(svc)
+}
+
+// save records an instance; a full disk must not stop the loop, so it is told and
+// the record in memory stays authoritative until the next save.
+func (c *Controller) save(i *Instance) {
+	if err := c.Store.SaveInstance(i); err != nil {
+		c.Log.Error("cannot record instance", "container", i.Name, "error", err)
+	}
+}

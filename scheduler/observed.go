@@ -1,0 +1,48 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Observed is the world as the controller last saw it. Reconcile only reads it.
+type Observed struct {
+	Instances []*Instance
+	// Networks maps the key of each existing network to its NetworkHash.
+	Networks map[string]string
+	// Volumes maps the name of each existing volume to its VolumeHash.
+	Volumes map[string]string
+	// Digests maps a service to the digest that its image has now; a service whose
+	// image was not resolved since the last command is absent.
+	Digests map[string]string
+	// InFlight are the IDs of operations under way, and the services they serve.
+	InFlight map[string]string
+	// Failed are operations that ended with an error that only a new command may
+	// retry: operation ID to message.
+	Failed map[string]string
+}
+
+// replicas returns the numbered instances of a service, lowest number first, and
+// of two with one number the elder first.
+func (o Observed) replicas(service string) []*Instance {
+	var out []*Instance
+	for _, i := range o.Instances {
+		if i.Service == service && !i.OneOff {
+			out = append(out, i)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Instance) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// busy reports whether an operation for service is under way.
+func (o Observed) busy(service string) bool {
+	for _, s := range o.InFlight {
+		if s == service {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what an operation does.
+type Kind string
+
+const (
+	OpNetwork       Kind = "create network"
+	OpNetworkAlter  Kind = "replace network"
+	OpNetworkRemove Kind = "remove network"
+	OpVolume        Kind = "create volume"
+	OpVolumeRemove  Kind = "remove volume"
+	OpImage         Kind = "resolve image"
+	OpCreate        Kind = "create"
+	OpReplace       Kind = "replace" // a stale replica by a fresh one of its number
+	OpStart         Kind = "start"
+	OpStop          Kind = "stop"
+	OpRemove        Kind = "remove"
+	OpPause         Kind = "pause"
+	OpUnpause       Kind = "unpause"
+	OpCleanUp       Kind = "clean up" // of a container that ended; never planned
+)
+
+// Op is one operation with the reason for it. An operation whose After is empty
+// can begin now; the others are what follows if nothing changes.
+type Op struct {
+	ID      string
+	Kind    Kind
+	Target  string // a name people know: container, network, volume, image
+	Service string // empty for networks and volumes
+	// Instance is the container's ID; empty for OpCreate.
+	Instance string
+	Number   int
+	Cause    string
+	After    []string
+	// Destructive operations lose data: removing a volume.
+	Destructive bool
+}
+
+// Status says where a service stands with regard to its wish.
+type Status struct {
+	// Done is set when nothing is left to do.
+	Done bool
+	// Waiting names what its start waits for.
+	Waiting string
+	// Failed says why it cannot go on before a person acts.
+	Failed string
+}
+
+// Plan is the difference between wish and world.
+type Plan struct {
+	Ops      []Op
+	Services map[string]Status
+	Warnings []string
+	// RequeueAfter is when time alone would change the plan; 0 for never.
+	RequeueAfter time.Duration
+}
+
+// Empty reports whether there is nothing to do.
+func (p Plan) Empty() bool { return len(p.Ops) == 0 }
+
+// String is the plan as `stack plan` prints it and tests compare it.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, op := range p.Ops {
+		fmt.Fprintf(&b, "%s %s", op.Kind, op.Target)
+		if op.Cause != "" {
+			fmt.Fprintf(&b, ": %s", op.Cause)
+		}
+		if len(op.After) > 0 {
+			fmt.Fprintf(&b, " (after %s)", strings.Join(op.After, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	names := make([]string, 0, len(p.Services))
+	for n := range p.Services {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		switch s := p.Services[n]; {
+		case s.Failed != "":
+			fmt.Fprintf(&b, "! %s: %s\n", n, s.Failed)
+		case s.Waiting != "":
+			fmt.Fprintf(&b, "… %s waits: %s\n", n, s.Waiting)
+		}
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	return b.String()
+}
+
+func (p *Plan) requeue(d time.Duration) {
+	if d <= 0 {
+		d = time.Millisecond
+	}
+	if p.RequeueAfter == 0 || d < p.RequeueAfter {
+		p.RequeueAfter = d
+	}
+}

@@ -1,0 +1,35 @@
+package scheduler
+
+import (
+	"strconv"
+
+	"stack/runtime"
+)
+
+// publish tells what happened to a container, on the bus and in the journal.
+func (c *Controller) publish(i *Instance, ev Event) {
+	ev.Type = "container"
+	ev.Service, ev.Name, ev.ID = i.Service, i.Name, i.ID
+	c.emit(ev)
+}
+
+// emit completes an event and hands it out; those with an action are recorded.
+func (c *Controller) emit(ev Event) {
+	ev.Time = c.Now()
+	ev.Project = c.Store.Project
+	c.Bus.Publish(ev)
+	if ev.Action == "" {
+		return
+	}
+	if err := c.Store.AppendEvent(ev); err != nil {
+		c.Log.Warn("cannot record event", "error", err)
+	}
+}
+
+func (c *Controller) publishExit(i *Instance, exit runtime.Exit) {
+	attr := map[string]string{"exitCode": strconv.Itoa(exit.Code)}
+	if exit.OOMKilled {
+		c.publish(i, Event{Action: "oom", Attributes: attr})
+	}
+	c.publish(i, Event{Action: "die", Attributes: attr})
+}

@@ -1,0 +1,212 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/netns"
+	"stack/netns/dns"
+)
+
+// resolver is the embedded name server of the project's containers. Its sockets
+// lie inside their network namespaces and are kept by the shim, so that queries
+// wait rather than fail while there is no controller.
+type resolver struct {
+	server  *dns.Server
+	network Network
+	keeper  Keeper
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	clients map[string]resolverClient // by container ID
+}
+
+// resolverClient is what a container may ask.
+type resolverClient struct {
+	networks map[string]string // network ID → its names' suffix
+	upstream dns.Upstreams
+	links    map[string]string // link alias → service or container name
+}
+
+func newResolver(n Network, k Keeper, log *slog.Logger) *resolver {
+	r := &resolver{network: n, keeper: k, log: log, clients: map[string]resolverClient{}}
+	r.server = dns.NewServer(dns.Options{Source: r, Log: log})
+	return r
+}
+
+func socketName(id, proto string) string { return "dns/" + proto + "/" + id }
+
+// serve makes sockets in the namespace of pid and answers on them.
+func (r *resolver) serve(ctx context.Context, id string, pid int, c resolverClient) error {
+	udp, tcp, err := r.network.ListenDNS(ctx, pid)
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	defer tcp.Close()
+	for proto, f := range map[string]*os.File{"udp": udp, "tcp": tcp} {
+		if err := r.keeper.Hold(ctx, socketName(id, proto), f); err != nil {
+			return err
+		}
+	}
+	return r.listen(id, udp, tcp, c)
+}
+
+// resume answers again on sockets that the shim kept.
+func (r *resolver) resume(id string, c resolverClient) error {
+	udp, tcp := r.keeper.Held(socketName(id, "udp")), r.keeper.Held(socketName(id, "tcp"))
+	if udp == nil || tcp == nil {
+		return nil // it has no network of ours
+	}
+	defer udp.Close()
+	defer tcp.Close()
+	return r.listen(id, udp, tcp, c)
+}
+
+func (r *resolver) listen(id string, udp, tcp *os.File, c resolverClient) error {
+	packets, err := net.FilePacketConn(udp)
+	if err != nil {
+		return fmt.Errorf("cannot serve names: %w", err)
+	}
+	streams, err := net.FileListener(tcp)
+	if err != nil {
+		packets.Close()
+		return fmt.Errorf("cannot serve names: %w", err)
+	}
+	r.mu.Lock()
+	r.clients[id] = c
+	r.mu.Unlock()
+	return r.server.Serve(id, packets, streams)
+}
+
+// drop forgets a container. One that was never served is no error.
+func (r *resolver) drop(ctx context.Context, id string) error {
+	r.mu.Lock()
+	_, served := r.clients[id]
+	delete(r.clients, id)
+	r.mu.Unlock()
+	r.server.Drop(id)
+	if !served {
+		return nil
+	}
+	for _, proto := range []string{"udp", "tcp"} {
+		if err := r.keeper.Release(ctx, socketName(id, proto)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *resolver) client(id string) resolverClient {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.clients[id]
+}
+
+// Lookup implements dns.Source: the addresses of all that have the name on a
+// network of the asking container, whichever stack they are of.
+func (r *resolver) Lookup(container, name string) ([]netip.Addr, bool) {
+	c := r.client(container)
+	if target, ok := c.links[name]; ok {
+		name = target
+	}
+	var addrs []netip.Addr
+	found := false
+	for id, suffix := range c.networks {
+		short := strings.TrimSuffix(name, "."+suffix)
+		for _, l := range r.leases(id) {
+			if slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, name) || strings.EqualFold(n, short) }) {
+				found = true
+				addrs = appendValid(addrs, l.IPv4, l.IPv6)
+			}
+		}
+	}
+	return addrs, found
+}
+
+func appendValid(to []netip.Addr, addrs ...netip.Addr) []netip.Addr {
+	for _, a := range addrs {
+		if a.IsValid() && !slices.Contains(to, a) {
+			to = append(to, a)
+		}
+	}
+	return to
+}
+
+// Reverse implements dns.Source.
+func (r *resolver) Reverse(container string, addr netip.Addr) (string, bool) {
+	for id, suffix := range r.client(container).networks {
+		for _, l := range r.leases(id) {
+			if l.IPv4 == addr || l.IPv6 == addr {
+				return l.Hostname + "." + suffix, true
+			}
+		}
+	}
+	return "", false
+}
+
+// Upstreams implements dns.Source.
+func (r *resolver) Upstreams(container string) dns.Upstreams { return r.client(container).upstream }
+
+func (r *resolver) leases(network string) []netns.Lease {
+	l, err := r.network.Leases(network)
+	if err != nil {
+		r.log.Warn("cannot read names of network", "network", network, "error", err)
+	}
+	return l
+}
+
+// resolverClient says what a container of svc may ask on its interfaces.
+func (c *Controller) resolverClient(svc types.ServiceConfig, endpoints []netns.Endpoint) resolverClient {
+	out := resolverClient{networks: map[string]string{}, links: map[string]string{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	internal := len(endpoints) > 0
+	for _, e := range endpoints {
+		for key, n := range c.made {
+			if n.ID == e.Network {
+				out.networks[n.ID] = strings.ToLower(n.Name)
+				internal = internal && c.want.Stack.Networks[key].Internal
+			}
+		}
+	}
+	out.upstream.None = internal
+	for _, server := range svc.DNS {
+		if a, err := netip.ParseAddr(server); err == nil {
+			out.upstream.Servers = append(out.upstream.Servers, netip.AddrPortFrom(a, 53))
+		}
+	}
+	for _, link := range append(slices.Clone(svc.Links), svc.ExternalLinks...) {
+		if target, alias, ok := strings.Cut(link, ":"); ok {
+			out.links[strings.ToLower(alias)] = strings.ToLower(target)
+		}
+	}
+	return out
+}
+
+// hostGateway is the host's own address as a container on its networks sees it.
+func (c *Controller) hostGateway(svc types.ServiceConfig) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range attachments(svc) {
+		n, ok, err := c.Network.Lookup(c.made[key].Name)
+		if err != nil || !ok {
+			continue
+		}
+		for _, p := range n.Pools {
+			if p.Gateway.IsValid() {
+				return p.Gateway.String()
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,166 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/netns/dns"
+)
+
+// surroundings fills in what Translate must know of this machine for one start.
+func (l *launch) surroundings(_ context.Context, in *TranslateInput) (err error) {
+	in.NetworkIDs = l.c.networkIDs()
+	in.Machine.Devices = hostDevices(l.svc)
+	if in.VolumesFrom, err = l.volumesFrom(); err != nil {
+		return err
+	}
+	mounts, err := UserMounts(l.stack, l.svc, l.img, l.i.Name, in.VolumesFrom)
+	if err != nil {
+		return err
+	}
+	in.Owners = map[string]BindOwner{}
+	for _, m := range mounts {
+		switch m.Type {
+		case types.VolumeTypeVolume:
+			in.Volumes[m.Source] = l.c.Store.Layout.VolumeData(m.Source)
+		case types.VolumeTypeBind:
+			if in.Owners[m.Source], err = bindOwner(m); err != nil {
+				return err
+			}
+		}
+	}
+	if in.Secrets, err = contents(l.stack, l.stack.Secrets); err != nil {
+		return err
+	}
+	if in.Configs, err = contents(l.stack, l.stack.Configs); err != nil {
+		return err
+	}
+	return l.resolvConf(in)
+}
+
+// bindOwner looks at a bind mount's source, making it where the file allows.
+func bindOwner(m UserMount) (BindOwner, error) {
+	st, err := os.Stat(m.Source)
+	if errors.Is(err, fs.ErrNotExist) && m.Create {
+		if err = os.MkdirAll(m.Source, 0o755); err == nil {
+			st, err = os.Stat(m.Source)
+		}
+	}
+	if err != nil {
+		return BindOwner{}, fmt.Errorf("bind source of %s: %w", m.Target, err)
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return BindOwner{}, fmt.Errorf("bind source %s has no owner", m.Source)
+	}
+	return BindOwner{UID: sys.Uid, GID: sys.Gid, Plain: refusesIDMap(m.Source)}, nil
+}
+
+// Magic numbers of file systems that cannot be mounted id-mapped (statfs(2)).
+var plainFileSystems = []int64{0x9fa0, 0x62656572, 0x794c7630, 0x6969, 0x65735546, 0x1cd1, 0x27e0eb, 0x63677270}
+
+// refusesIDMap reports whether the file system of path is proc, sysfs, overlay,
+// NFS, FUSE, devpts or cgroup.
+func refusesIDMap(path string) bool {
+	var st syscall.Statfs_t
+	return syscall.Statfs(path, &st) == nil && slices.Contains(plainFileSystems, int64(st.Type))
+}
+
+// volumesFrom collects the mounts of the containers named in volumes_from.
+func (l *launch) volumesFrom() (map[string][]UserMount, error) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return l.c.mountsOf(l.stack, l.svc)
+}
+
+// mountsOf collects the mounts of what svc names in volumes_from, which may do so
+// itself; called under mu. The graph has no cycles.
+func (c *Controller) mountsOf(p *types.Project, svc types.ServiceConfig) (map[string][]UserMount, error) {
+	out := map[string][]UserMount{}
+	for _, entry := range svc.VolumesFrom {
+		ref := entry
+		for _, mode := range []string{":ro", ":rw"} {
+			ref = strings.TrimSuffix(ref, mode)
+		}
+		lookup := ref
+		if !strings.HasPrefix(ref, types.ContainerPrefix) {
+			lookup = types.ServicePrefix + ref
+		}
+		i := c.referenced(lookup)
+		if i == nil {
+			return nil, fmt.Errorf("volumes_from: %s has no container", ref)
+		}
+		other := p.Services[i.Service]
+		from, err := c.mountsOf(p, other)
+		if err != nil {
+			return nil, err
+		}
+		mounts, err := UserMounts(p, other, c.images[i.Service], i.Name, from)
+		if err != nil {
+			return nil, err
+		}
+		out[ref] = mounts
+	}
+	return out, nil
+}
+
+// contents reads secrets or configs. Those of an environment or with inline
+// content were filled in when the stack was loaded.
+func contents[T interface {
+	types.SecretConfig | types.ConfigObjConfig
+}](p *types.Project, declared map[string]T) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, key := range slices.Sorted(maps.Keys(declared)) {
+		o := types.FileObjectConfig(declared[key])
+		switch {
+		case bool(o.External):
+			continue
+		case o.Content != "" || o.Environment != "":
+			out[key] = []byte(o.Content)
+		case o.File != "":
+			path := o.File
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(p.WorkingDir, path)
+			}
+			b, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // an error only for who uses it
+			}
+			if err != nil {
+				return nil, err
+			}
+			out[key] = b
+		}
+	}
+	return out, nil
+}
+
+// resolvConf points the container at the embedded resolver, at what the file asks
+// for, or at the host's own servers where there is no network of ours.
+func (l *launch) resolvConf(in *TranslateInput) error {
+	s := l.svc
+	if s.NetworkMode == hostMode {
+		var err error
+		if in.Hosts, err = os.ReadFile("/etc/hosts"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		in.ResolvConf, err = os.ReadFile("/etc/resolv.conf")
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
+	in.ResolvConf = dns.ResolvConf(s.DNSSearch, s.DNSOpts)
+	in.HostGateway = l.c.hostGateway(s)
+	return nil
+}

@@ -1,0 +1,60 @@
+package scheduler
+
+import (
+	"fmt"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func (t *translator) blockIO() error {
+	c := t.s.BlkioConfig
+	if c == nil {
+		return nil
+	}
+	b := &specs.LinuxBlockIO{}
+	if c.Weight != 0 {
+		if c.Weight < 10 || c.Weight > 1000 {
+			return fmt.Errorf("blkio_config: weight %d is not between 10 and 1000", c.Weight)
+		}
+		b.Weight = new(c.Weight)
+	}
+	for _, w := range c.WeightDevice {
+		node, err := t.blockDevice(w.Path)
+		if err != nil {
+			return err
+		}
+		d := specs.LinuxWeightDevice{Weight: new(w.Weight)}
+		d.Major, d.Minor = node.Major, node.Minor
+		b.WeightDevice = append(b.WeightDevice, d)
+	}
+	for _, l := range []struct {
+		in  []types.ThrottleDevice
+		out *[]specs.LinuxThrottleDevice
+	}{
+		{c.DeviceReadBps, &b.ThrottleReadBpsDevice},
+		{c.DeviceWriteBps, &b.ThrottleWriteBpsDevice},
+		{c.DeviceReadIOps, &b.ThrottleReadIOPSDevice},
+		{c.DeviceWriteIOps, &b.ThrottleWriteIOPSDevice},
+	} {
+		for _, d := range l.in {
+			node, err := t.blockDevice(d.Path)
+			if err != nil {
+				return err
+			}
+			throttle := specs.LinuxThrottleDevice{Rate: uint64(max(d.Rate, 0))}
+			throttle.Major, throttle.Minor = node.Major, node.Minor
+			*l.out = append(*l.out, throttle)
+		}
+	}
+	t.spec.Linux.Resources.BlockIO = b
+	return nil
+}
+
+func (t *translator) blockDevice(name string) (DeviceNode, error) {
+	node, ok := t.in.Machine.Devices[name]
+	if !ok || node.Type != "b" {
+		return DeviceNode{}, fmt.Errorf("blkio_config: no such block device on this machine: %s", name)
+	}
+	return node, nil
+}

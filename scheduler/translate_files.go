@@ -1,0 +1,132 @@
+package scheduler
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/runtime"
+)
+
+// files are the three that Docker gives a container, also inside a volume at
+// /etc. Where the user mounts one of them, the user's is used. With a read-only
+// root they are read-only too.
+func (t *translator) files() error {
+	hosts, err := t.hosts()
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		target  string
+		content []byte
+	}{
+		{"/etc/hostname", []byte(t.out.Hostname + "\n")},
+		{"/etc/hosts", hosts},
+		{"/etc/resolv.conf", t.in.ResolvConf},
+	} {
+		mounted := func(m UserMount) bool { return m.Target == f.target }
+		if !slices.ContainsFunc(t.out.Mounts, mounted) {
+			t.out.Files = append(t.out.Files, runtime.File{Target: f.target, Content: f.content, Mode: 0o644, Writable: !t.s.ReadOnly})
+		}
+	}
+	return nil
+}
+
+func (t *translator) hosts() ([]byte, error) {
+	var b bytes.Buffer
+	if t.s.NetworkMode == hostMode && len(t.in.Hosts) > 0 {
+		b.Write(t.in.Hosts)
+		if !bytes.HasSuffix(t.in.Hosts, []byte("\n")) {
+			b.WriteByte('\n')
+		}
+	} else {
+		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" +
+			"fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.s.ExtraHosts)) {
+		for _, ip := range t.s.ExtraHosts[name] {
+			if ip == "host-gateway" {
+				ip = t.in.HostGateway
+			}
+			if _, err := netip.ParseAddr(ip); err != nil {
+				return nil, fmt.Errorf("extra_hosts: %s has no usable address (%q)", name, ip)
+			}
+			fmt.Fprintf(&b, "%s\t%s\n", ip, name)
+		}
+	}
+	names := t.out.Hostname
+	if t.s.DomainName != "" {
+		names = t.out.Hostname + "." + t.s.DomainName + " " + t.out.Hostname
+	}
+	for _, ip := range t.in.Addresses {
+		fmt.Fprintf(&b, "%s\t%s\n", ip, names)
+	}
+	return b.Bytes(), nil
+}
+
+// objects places secrets at /run/secrets/NAME and configs at /NAME.
+func (t *translator) objects() error {
+	for _, s := range t.s.Secrets {
+		f, err := t.object(types.FileReferenceConfig(s), "/run/secrets", t.in.Secrets)
+		if err != nil {
+			return fmt.Errorf("secret %q: %w", s.Source, err)
+		}
+		t.out.Files = append(t.out.Files, f)
+	}
+	for _, c := range t.s.Configs {
+		f, err := t.object(types.FileReferenceConfig(c), "/", t.in.Configs)
+		if err != nil {
+			return fmt.Errorf("config %q: %w", c.Source, err)
+		}
+		t.out.Files = append(t.out.Files, f)
+	}
+	return nil
+}
+
+func (t *translator) object(r types.FileReferenceConfig, dir string, contents map[string][]byte) (runtime.File, error) {
+	content, ok := contents[r.Source]
+	if !ok {
+		return runtime.File{}, errors.New("it has no content")
+	}
+	target := cmp.Or(r.Target, r.Source)
+	if !path.IsAbs(target) {
+		target = path.Join(dir, target)
+	}
+	if target = path.Clean(target); target == "/" {
+		return runtime.File{}, errors.New("its target is /")
+	}
+	f := runtime.File{Target: target, Content: content, Mode: 0o444}
+	if r.Mode != nil {
+		f.Mode = os.FileMode(*r.Mode) & os.ModePerm
+	}
+	var err error
+	if f.UID, err = t.objectID(r.UID); err != nil {
+		return f, err
+	}
+	f.GID, err = t.objectID(r.GID)
+	return f, err
+}
+
+func (t *translator) objectID(text string) (uint32, error) {
+	if strings.TrimSpace(text) == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("id %q is not a number", text)
+	}
+	if t.ids != nil && uint32(id) >= t.ids.Size {
+		return 0, fmt.Errorf("id %d lies outside the container's user namespace of %d ids", id, t.ids.Size)
+	}
+	return uint32(id), nil
+}

@@ -1,0 +1,217 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"stack/runtime/image"
+)
+
+// Volume is LIB/volumes/NAME/volume.json (0600); the data is in _data beside it,
+// owned by container ids: volumes are id-mapped whole, so stacks can share them.
+type Volume struct {
+	Version int
+	Name    string
+	Project string
+	Key     string            // in the stack file; empty for anonymous ones
+	Hash    string            // VolumeHash of its declaration
+	Labels  map[string]string `json:",omitempty"`
+	Created time.Time
+	// Populated is set once an image's content was copied in, or a first container
+	// used it without.
+	Populated bool
+	Anonymous bool `json:",omitempty"`
+}
+
+const volumeVersion = 1
+
+func (l Layout) volumeDir(name string) string { return filepath.Join(l.Volumes(), name) }
+
+// VolumeData is where a volume's files are.
+func (l Layout) VolumeData(name string) string { return filepath.Join(l.volumeDir(name), "_data") }
+
+// LoadVolume returns a volume's record; fs.ErrNotExist when there is none.
+func (l Layout) LoadVolume(name string) (Volume, error) {
+	var v Volume
+	err := readJSON(filepath.Join(l.volumeDir(name), "volume.json"), &v)
+	return v, err
+}
+
+// SaveVolume makes the volume's directories and record.
+func (l Layout) SaveVolume(v Volume) error {
+	if err := os.MkdirAll(l.Volumes(), 0o711); err != nil {
+		return err
+	}
+	// 0711: the container's mapped root walks through it on its way to _data.
+	if err := os.MkdirAll(l.VolumeData(v.Name), 0o755); err != nil {
+		return err
+	}
+	v.Version = volumeVersion
+	return writeJSON(filepath.Join(l.volumeDir(v.Name), "volume.json"), v)
+}
+
+// ListVolumes returns every recorded volume by name.
+func (l Layout) ListVolumes() ([]Volume, error) {
+	entries, err := os.ReadDir(l.Volumes())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []Volume
+	for _, e := range entries {
+		v, err := l.LoadVolume(e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// RemoveVolume deletes a volume with its data.
+func (l Layout) RemoveVolume(name string) error { return os.RemoveAll(l.volumeDir(name)) }
+
+// seenVolumes reads the volumes that matter: the wished ones, and on the way down
+// all of the project's.
+func (c *Controller) seenVolumes() map[string]string {
+	seen := map[string]string{}
+	if c.want.Down {
+		all, err := c.Store.Layout.ListVolumes()
+		if err != nil {
+			c.Log.Warn("cannot list volumes", "error", err)
+		}
+		for _, v := range all {
+			if v.Project == c.Store.Project {
+				seen[v.Name] = v.Hash
+			}
+		}
+		return seen
+	}
+	for _, o := range c.want.Volumes {
+		if v, err := c.Store.Layout.LoadVolume(o.Name); err == nil {
+			seen[o.Name] = v.Hash
+		}
+	}
+	return seen
+}
+
+func (c *Controller) makeVolume(_ context.Context, op Op) error {
+	c.mu.Lock()
+	stack := c.want.Stack
+	c.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(stack.Volumes)) {
+		cfg := stack.Volumes[key]
+		if cfg.Name != op.Target {
+			continue
+		}
+		c.emit(Event{Type: "volume", Name: op.Target, Progress: "Creating"})
+		err := c.Store.Layout.SaveVolume(Volume{
+			Name: cfg.Name, Project: c.Store.Project, Key: key, Hash: VolumeHash(cfg), Created: c.Now(),
+			Labels: objectLabels(cfg.Labels, c.Store.Project, "volume", key),
+		})
+		if err != nil {
+			return fmt.Errorf("cannot create volume %q: %w", op.Target, err)
+		}
+		c.emit(Event{Type: "volume", Action: "create", Name: op.Target, Progress: "Created"})
+		return nil
+	}
+	return fmt.Errorf("no such volume: %s", op.Target)
+}
+
+func (c *Controller) removeVolume(op Op) error {
+	c.emit(Event{Type: "volume", Name: op.Target, Progress: "Removing"})
+	if err := c.Store.Layout.RemoveVolume(op.Target); err != nil {
+		return fmt.Errorf("cannot remove volume %q: %w", op.Target, err)
+	}
+	c.emit(Event{Type: "volume", Action: "destroy", Name: op.Target, Progress: "Removed"})
+	return nil
+}
+
+// removeAnonymous deletes the volumes that go with an instance.
+func (c *Controller) removeAnonymous(i *Instance) error {
+	var errs []error
+	for _, name := range i.Anonymous {
+		errs = append(errs, c.Store.Layout.RemoveVolume(name))
+	}
+	return errors.Join(errs...)
+}
+
+// VolumeUse is one volume of one container.
+type VolumeUse struct {
+	Name      string
+	Target    string // path inside, where the image's content is looked for
+	NoCopy    bool
+	Anonymous bool
+}
+
+// prepareVolumes makes anonymous volumes and copies image content into volumes
+// used for the first time. Replicas that start together take turns.
+func (c *Controller) prepareVolumes(ctx context.Context, uses []VolumeUse, img image.Image) error {
+	l := c.Store.Layout
+	for _, u := range uses {
+		if v, err := l.LoadVolume(u.Name); err == nil && v.Populated {
+			continue
+		}
+		if err := c.populate(ctx, u, img); err != nil {
+			return fmt.Errorf("cannot prepare volume %q: %w", u.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Controller) populate(ctx context.Context, u VolumeUse, img image.Image) error {
+	l := c.Store.Layout
+	if err := os.MkdirAll(l.volumeDir(u.Name), 0o711); err != nil {
+		return err
+	}
+	lock, err := lockFile(filepath.Join(l.volumeDir(u.Name), "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	v, err := l.LoadVolume(u.Name)
+	switch {
+	case err == nil && v.Populated:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		v = Volume{Name: u.Name, Project: c.Store.Project, Created: c.Now(), Anonymous: u.Anonymous,
+			Labels: objectLabels(nil, c.Store.Project, "volume", "")}
+	case err != nil:
+		return err
+	}
+	if err := l.SaveVolume(v); err != nil {
+		return err
+	}
+	if empty, err := isEmpty(l.VolumeData(u.Name)); err != nil {
+		return err
+	} else if empty && !u.NoCopy {
+		if _, err := c.Images.CopyOut(ctx, img, u.Target, l.VolumeData(u.Name)); err != nil {
+			return err
+		}
+	}
+	v.Populated = true
+	return l.SaveVolume(v)
+}
+
+func isEmpty(dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
+}

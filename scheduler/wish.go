@@ -1,0 +1,58 @@
+package scheduler
+
+import (
+	"time"
+
+	"stack/spec"
+)
+
+// Goal is what people last asked of a service.
+type Goal string
+
+const (
+	GoalRun    Goal = "run"    // replicas exist and run (up, start)
+	GoalCreate Goal = "create" // replicas exist (create)
+	GoalStop   Goal = "stop"   // replicas that exist are stopped (stop)
+	GoalRemove Goal = "remove" // no replicas (down SERVICE, rm --stop)
+)
+
+// Wish is everything people asked of one project; commands edit it, Reconcile
+// reads it. It is stored as projects/PROJECT/wish.json (0600, version WishVersion)
+// with Stack encoded by spec.Encode.
+type Wish struct {
+	Stack *spec.Stack `json:"-"`
+	// Sequence counts commands; instances remember the one they obeyed.
+	Sequence uint64
+	Services map[string]ServiceWish
+	// Down removes the whole project: replicas, then networks.
+	Down          bool
+	RemoveVolumes bool
+	// RemoveOrphans removes replicas of services that the file no longer has.
+	RemoveOrphans bool
+}
+
+// ServiceWish is the wish for one service. A service without one is left as it is.
+type ServiceWish struct {
+	Goal  Goal
+	Scale int
+	// Start is the sequence number of the last up or start: replicas that exited
+	// before it are started again.
+	Start uint64
+	// Restart is the sequence number of the last restart: replicas started before
+	// it are stopped and started.
+	Restart uint64
+	// Recreate is the sequence number of the last --force-recreate: replicas
+	// created before it are replaced.
+	Recreate uint64
+	// NoRecreate keeps stale replicas (--no-recreate).
+	NoRecreate bool
+	// NoDeps starts without waiting for dependencies (--no-deps).
+	NoDeps bool
+	// Grace overrides the stop grace period of the last command's stops.
+	Grace *time.Duration `json:",omitempty"`
+	// RenewVolumes gives replaced replicas fresh anonymous volumes (-V).
+	RenewVolumes bool
+}
+
+// has reports whether s is wished to have replicas.
+func (g Goal) has() bool { return g == GoalRun || g == GoalCreate }

@@ -1,0 +1,23 @@
+package spec
+
+import "fmt"
+
+// checkBooleans: truth values that may be written as text are true or false. Most
+// are cast with the interpolation already; these are not.
+func checkBooleans(m *model, r *report) {
+	for _, s := range m.enabled() {
+		checkBoolean(r, s.v.get("attach"))
+		for _, item := range s.v.get("volumes").list() {
+			checkBoolean(r, item.get("bind", "create_host_path"))
+		}
+		for _, item := range s.v.get("env_file").list() {
+			checkBoolean(r, item.get("required"))
+		}
+	}
+}
+
+func checkBoolean(r *report, v *value) {
+	if text, ok := v.string(); ok && yaml12(text) != "true" && yaml12(text) != "false" {
+		r.add(v.at, "type", fmt.Sprintf("%q does not fit here: it must be true or false", text), "")
+	}
+}

@@ -1,0 +1,49 @@
+package spec
+
+import (
+	"fmt"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+)
+
+// checkEnvFiles: env and label files of the used services exist and can be read.
+func checkEnvFiles(m *model, r *report) {
+	for _, s := range m.used() {
+		for _, item := range s.v.get("env_file").list() {
+			m.checkEnvFile(r, item)
+		}
+		for _, item := range s.v.get("label_file").list() {
+			if !m.exists(item) {
+				r.addf(item.at, "label-file", "label file %s not found", shown(m.resolve(item)))
+			}
+		}
+	}
+}
+
+func (m *model) checkEnvFile(r *report, item *value) {
+	path, required := item, true
+	if item.kind == mapping {
+		path = item.get("path")
+		if v := item.get("required"); v != nil {
+			required = v.truth()
+		}
+	}
+	if path.text() == "" {
+		if path != nil {
+			r.add(path.at, "env-file", "the path of an env file is empty", "")
+		}
+		return
+	}
+	file := m.resolve(path)
+	if !isFile(file) {
+		if required {
+			r.add(path.at, "env-file", fmt.Sprintf("env file %s not found", shown(file)), "required: false makes it optional")
+		}
+		return
+	}
+	if item.get("format").text() == "" {
+		if _, err := dotenv.GetEnvFromFile(m.env, []string{file}); err != nil {
+			r.envFile(path.at, err)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// checkNamespaces: the ways to share a namespace are those that are built.
+func checkNamespaces(m *model, r *report) {
+	allowed := map[string][]string{
+		"network_mode": {"none", "host"},
+		"pid":          {"host"},
+		"ipc":          {"host", "private", "shareable", "none"},
+		"userns_mode":  {"host"},
+	}
+	for _, s := range m.enabled() {
+		for key, modes := range allowed {
+			v := s.v.get(key)
+			if v != nil && v.kind == scalar && v.data == nil {
+				r.addf(v.at, "type", "%s cannot be null", key) // compose-go panics
+				continue
+			}
+			if v.text() == "" || slices.Contains(modes, v.text()) {
+				continue
+			}
+			if name, ok := strings.CutPrefix(v.text(), types.ServicePrefix); ok && name != "" && key != "userns_mode" {
+				continue
+			}
+			if key != "userns_mode" {
+				modes = append(modes, "service:NAME")
+			}
+			r.add(v.at, "unsupported", fmt.Sprintf("%s %q is not supported: it can be %s", key, v.text(), strings.Join(modes, ", ")),
+				didYouMean(v.text(), modes))
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package spec
+
+import "testing"
+
+// TestHash: what Compose leaves out of the hash does not change it; all else does.
+func TestHash(t *testing.T) {
+	load := func(extra string) *Stack {
+		return mustLoad(t, Options{Dir: tempFiles(t, map[string]string{"stack.yaml": `
+name: h
+services:
+  a:
+    image: rootfs:/
+` + extra + `
+  b: {image: rootfs:/}
+`})})
+	}
+	hash := func(extra string) string {
+		h, err := load(extra).Hash("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	base := hash("")
+	if len(base) != 64 {
+		t.Fatalf("hash %q", base)
+	}
+	for _, same := range []string{
+		"    scale: 3", "    deploy: {replicas: 5}", "    depends_on: [b]", "    pull_policy: always", "    profiles: [x]",
+		"    x-note: changed",
+	} {
+		s := load(same)
+		if h, err := s.Hash("a"); h != base || err != nil {
+			t.Errorf("%s changes the hash (%v)", same, err)
+		}
+	}
+	seen := map[string]string{base: "nothing"}
+	for _, other := range []string{
+		"    tty: true", "    command: x", "    command: []", "    environment: {A: b}", "    labels: {A: b}", "    restart: always",
+		"    deploy: {resources: {limits: {memory: 1g}}}", "    healthcheck: {test: x}", "    networks: {default: {aliases: [z]}}",
+	} {
+		h := hash(other)
+		if with, ok := seen[h]; ok {
+			t.Errorf("%s has the hash of %s", other, with)
+		}
+		seen[h] = other
+	}
+	if _, err := load("").Hash("none"); err == nil {
+		t.Error("hash of an unknown service")
+	}
+}
+
+func TestHashLeavesTheStackAlone(t *testing.T) {
+	s := mustLoad(t, Options{Dir: tempFiles(t, map[string]string{
+		"stack.yaml": "services: {a: {image: rootfs:/, deploy: {replicas: 5}}}"})})
+	if _, err := s.Hash("a"); err != nil {
+		t.Fatal(err)
+	}
+	if *s.Services["a"].Deploy.Replicas != 5 {
+		t.Error("Hash changed the replicas")
+	}
+}

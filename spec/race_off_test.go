@@ -1,0 +1,6 @@
+//go:build !race
+
+package spec
+
+// raceFactor allows for the race detector.
+const raceFactor = 1

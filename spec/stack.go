@@ -1,0 +1,50 @@
+package spec
+
+import (
+	"io"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Stack is a loaded stack file: compose-go's project and the place of each value.
+type Stack struct {
+	*types.Project
+	positions positions
+	// Warnings are diagnostics that do not stop the load.
+	Warnings Diagnostics
+}
+
+// Options say what to load.
+type Options struct {
+	// Files are paths given with -f ("-" is standard input); none: COMPOSE_FILE,
+	// else the default names are looked for in Dir and its parents: stack.yaml,
+	// stack.yml, compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml
+	// (and their .override).
+	Files []string
+	// Dir is the working directory (--project-directory); empty: the first file's.
+	Dir string
+	// Project is -p; empty: COMPOSE_PROJECT_NAME, the file's name:, the directory.
+	Project string
+	// EnvFiles are --env-file; empty: COMPOSE_ENV_FILES, else .env where it exists.
+	EnvFiles []string
+	// Profiles are --profile; empty: COMPOSE_PROFILES.
+	Profiles []string
+	// Environ is the process environment as os.Environ gives it.
+	Environ []string
+	// Stdin is read for "-"; nil is os.Stdin.
+	Stdin io.Reader
+
+	// Services narrows the stack as Select does with dependencies (without them
+	// for NoDeps): the others become disabled, and what only they need is not
+	// looked at.
+	Services []string
+	NoDeps   bool
+
+	// For `config`: leave out steps of the load. Without interpolation only the
+	// schema is checked, and only Model can hold what is no string by nature.
+	NoInterpolate   bool
+	NoNormalize     bool
+	NoResolvePaths  bool
+	NoConsistency   bool
+	NoEnvResolution bool // env_file, label_file, and files of secrets and configs
+}

@@ -1,0 +1,161 @@
+package spec
+
+import "slices"
+
+const (
+	windows  = "it exists on Windows only"
+	legacy   = "it is not part of the Compose Specification"
+	oneHost  = "a stack runs on one machine"
+	gpus     = "requesting devices by driver is not built; list them under devices"
+	rollouts = "rolling updates are not built yet: changed replicas are replaced at once"
+	noHooks  = "lifecycle hooks are not built yet"
+)
+
+func topSupport() []support {
+	return slices.Concat(
+		ok("name", "include", "services", "networks", "volumes", "secrets", "configs",
+			"services.*", "networks.*", "volumes.*", "secrets.*", "configs.*",
+			"include.[].path", "include.[].env_file", "include.[].project_directory"),
+		warn("it is obsolete", "version"),
+		refuse("jobs are not built yet", "jobs"),
+		refuse("models are not built", "models"),
+	)
+}
+
+// serviceSupport are the keys of services alone.
+func serviceSupport() []support {
+	return slices.Concat(
+		ok("name", "profiles", "deploy", "restart", "scale", "attach", "container_name", "links",
+			"extends", "extends.service", "extends.file"),
+		ok("depends_on", "depends_on.*.condition", "depends_on.*.restart", "depends_on.*.required"),
+		ok("expose", "stdin_open", "tty"),
+		ok("healthcheck", "healthcheck.test", "healthcheck.timeout", "healthcheck.interval", "healthcheck.retries",
+			"healthcheck.start_period", "healthcheck.start_interval", "healthcheck.disable"),
+		// name and app_protocol only describe, in Compose as well; mode makes no
+		// difference on one host.
+		ok("ports", "ports.[].name", "ports.[].mode", "ports.[].host_ip", "ports.[].target",
+			"ports.[].published", "ports.[].protocol", "ports.[].app_protocol"),
+		refuse("builds come with the image store", "build"),
+		warn("watching files is not built yet", "develop"),
+		refuse("providers are not built", "provider"),
+		warn("containers outside the stack are reached over an external network", "external_links"),
+		refuse(noHooks, "pre_start", "post_start", "pre_stop"),
+		refuse(legacy, "net", "dockerfile"),
+	)
+}
+
+// containerSupport are the keys of anything that runs a container.
+func containerSupport() []support {
+	return slices.Concat(
+		ok("image", "command", "entrypoint", "environment", "working_dir", "user", "group_add", "labels", "label_file",
+			"env_file", "env_file.[].path", "env_file.[].required", "env_file.[].format"),
+		ok("hostname", "domainname", "dns", "dns_search", "extra_hosts", "network_mode"),
+		ok("cap_add", "cap_drop", "privileged", "security_opt", "userns_mode", "pid", "ipc"),
+		ok("init", "read_only", "shm_size", "tmpfs", "sysctls", "stop_signal", "stop_grace_period", "oom_score_adj"),
+		ok("ulimits", "ulimits.*.soft", "ulimits.*.hard", "ulimits.*.single"),
+		ok("devices", "devices.[].source", "devices.[].target", "devices.[].permissions"),
+		limitSupport(), mountSupport(), attachmentSupport(),
+		warn("annotations are handed to nobody", "annotations"),
+		warn("resolver options are not written yet", "dns_opt"),
+		warn("logs are kept in rotated files of the CRI format", "logging"),
+		warn("images are not pulled yet", "pull_policy", "pull_refresh_after"),
+		warn("images of other platforms are not run", "platform"),
+		warn("the OOM killer stays on", "oom_kill_disable"),
+		warn("the namespace is always the container's own", "cgroup", "uts"),
+		warn("stack places control groups itself", "cgroup_parent"),
+		warn("the layer has no limit of its own", "storage_opt"),
+		warn("the umask is the program's own", "umask"),
+		refuse("give it per network: networks.NAME.mac_address", "mac_address"),
+		refuse("device rules are not built; list the devices", "device_cgroup_rules"),
+		refuse("other runtimes are not built yet", "runtime"),
+		refuse("the container would reach the machine's Docker API", "use_api_socket"),
+		refuse(gpus, "gpus"),
+		refuse("models are not built", "models"),
+		refuse(windows, "credential_spec", "isolation", "cpu_count", "cpu_percent"),
+		refuse(legacy, "log_driver", "log_opt", "volume_driver"),
+	)
+}
+
+func limitSupport() []support {
+	devices := []string{"weight_device", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops"}
+	out := ok("cpus", "cpuset", "cpu_shares", "cpu_period", "cpu_quota", "pids_limit",
+		"mem_limit", "mem_reservation", "memswap_limit", "blkio_config", "blkio_config.weight")
+	for _, d := range devices {
+		value := "rate"
+		if d == "weight_device" {
+			value = "weight"
+		}
+		out = append(out, ok("blkio_config."+d, "blkio_config."+d+".[].path", "blkio_config."+d+".[]."+value)...)
+	}
+	return slices.Concat(out,
+		warn("real-time scheduling is not granted", "cpu_rt_period", "cpu_rt_runtime"),
+		warn("swappiness cannot be set per container with cgroup v2", "mem_swappiness"))
+}
+
+func mountSupport() []support {
+	return slices.Concat(
+		ok("volumes", "volumes_from", "volumes.[].type", "volumes.[].source", "volumes.[].target", "volumes.[].read_only",
+			"volumes.[].bind", "volumes.[].bind.propagation", "volumes.[].bind.create_host_path",
+			"volumes.[].volume", "volumes.[].volume.nocopy",
+			"volumes.[].tmpfs", "volumes.[].tmpfs.size", "volumes.[].tmpfs.mode"),
+		warn("it means something on macOS only", "volumes.[].consistency"),
+		warn("files are not relabelled", "volumes.[].bind.selinux"),
+		warn("mounts below the source come along, read-only where the mount is", "volumes.[].bind.recursive"),
+		warn("labels belong to the volume under volumes", "volumes.[].volume.labels"),
+		refuse("mounting a part of a volume is not built yet", "volumes.[].volume.subpath"),
+		refuse("images as volumes come with the image store", "volumes.[].image"),
+	)
+}
+
+// attachmentSupport: networks, secrets and configs of a service.
+func attachmentSupport() []support {
+	out := slices.Concat(
+		ok("networks", "networks.*.aliases", "networks.*.ipv4_address", "networks.*.ipv6_address",
+			"networks.*.link_local_ips", "networks.*.mac_address", "networks.*.priority",
+			"networks.*.gw_priority", "networks.*.interface_name", "networks.*.use_service_name_alias"),
+		warn("a bridge has no driver options", "networks.*.driver_opts"))
+	for _, list := range []string{"secrets", "configs"} {
+		out = append(out, ok(list, list+".[].source", list+".[].target", list+".[].uid", list+".[].gid", list+".[].mode")...)
+	}
+	return out
+}
+
+func deploySupport() []support {
+	return slices.Concat(
+		ok("mode", "replicas", "resources", "resources.limits", "resources.reservations",
+			"resources.limits.cpus", "resources.limits.memory", "resources.limits.pids", "resources.reservations.memory",
+			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts"),
+		warn("restarts back off by themselves", "restart_policy.delay", "restart_policy.window"),
+		warn("labels of a service are shown nowhere; give the container labels", "labels"),
+		warn(rollouts, "update_config", "rollback_config"),
+		warn("names resolve to every replica", "endpoint_mode"),
+		warn(oneHost, "placement", "resources.reservations.cpus", "resources.reservations.pids"),
+		refuse(gpus, "resources.reservations.devices", "resources.reservations.generic_resources",
+			"resources.limits.devices", "resources.limits.generic_resources"),
+	)
+}
+
+func networkSupport() []support {
+	return slices.Concat(
+		ok("name", "driver", "external", "external.name", "internal", "attachable", "labels", "enable_ipv4", "enable_ipv6",
+			"ipam", "ipam.driver", "ipam.config", "ipam.config.[].subnet", "ipam.config.[].gateway",
+			"ipam.config.[].ip_range", "ipam.config.[].aux_addresses"),
+		warn("bridges are made with stack's own settings", "driver_opts"),
+		warn("there is one allocator of addresses", "ipam.options"),
+	)
+}
+
+func volumeSupport() []support {
+	return slices.Concat(
+		ok("name", "driver", "external", "external.name", "labels"),
+		refuse("volumes are plain directories; mount other file systems on the host and bind them", "driver_opts"),
+	)
+}
+
+func fileSupport(kind string) []support {
+	return slices.Concat(
+		ok("name", "file", "environment", "content", "labels"),
+		refuse("there is no store of "+kind+" outside the file", "external", "driver", "driver_opts"),
+		refuse("content is given as it is", "template_driver"),
+	)
+}
