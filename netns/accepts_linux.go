@@ -139,7 +139,7 @@ func mayHoldAccepts(c *nftables.Chain) bool {
 		return false
 	}
 	switch c.Table.Family {
-	case nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet, nftables.TableFamilyBridge:
+	case nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet:
 	default:
 		return false
 	}
@@ -236,10 +236,7 @@ func iptables(c *nftables.Chain) bool {
 
 // acceptsFor are the rules that a chain needs.
 func acceptsFor(c *nftables.Chain, bridges []string, mark string, before uint64) (out []accept) {
-	in, oif := expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME
-	if c.Table.Family == nftables.TableFamilyBridge {
-		in, oif = expr.MetaKeyBRIIIFNAME, expr.MetaKeyBRIOIFNAME
-	}
+	const in, oif = expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME
 	input := c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookInput
 	for _, b := range bridges {
 		if input {
@@ -321,8 +318,7 @@ func keyOf(r *nftables.Rule) string {
 			}
 		}
 	}
-	switch meta.Key {
-	case expr.MetaKeyIIFNAME, expr.MetaKeyBRIIIFNAME:
+	if meta.Key == expr.MetaKeyIIFNAME {
 		return "from " + bridge
 	}
 	return "to " + bridge

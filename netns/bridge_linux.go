@@ -183,6 +183,9 @@ func bridgeRequests(n Network, ipv6 bool) []request {
 	create.attr(unix.IFLA_ADDRESS, bridgeMAC(n.ID))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	// Without snooping every port gets multicast, as from a plain switch, and the
+	// bridge has no need to announce itself.
+	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, []byte{0})
 	create.AddData(info)
 	alter := newRequest("alter it", unix.RTM_NEWLINK, 0)
 	alter.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))

@@ -59,7 +59,19 @@ func newLab(t testing.TB) *lab {
 		addressLink(t, "lo", "")
 		addressLink(t, "eth0", neighbourAddr+"/24", neighbourAddr6+"/64")
 	})
+	l.plugged(l.host, "eth0")
 	return l
+}
+
+// plugged makes sure that the first side of a cable knows that the other is up.
+func (l *lab) plugged(ns *os.File, name string) {
+	l.in(ns, func() {
+		s, err := openRtnl()
+		must(l.t, err)
+		defer s.Close()
+		_, err = s.do(settle(name))
+		must(l.t, err)
+	})
 }
 
 func newNamespace(t testing.TB) *os.File {
@@ -71,6 +83,11 @@ func newNamespace(t testing.TB) *os.File {
 	ch := make(chan made)
 	offMain(func() {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			ch <- made{nil, err}
+			return
+		}
+		// Addresses are good at once, not after a second of looking for others.
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/dad_transmits", []byte("0"), 0); err != nil {
 			ch <- made{nil, err}
 			return
 		}
@@ -230,13 +247,16 @@ func (l *lab) serve(ns *os.File, addr, text string) {
 	})
 }
 
-const patience = 250 * time.Millisecond // for what must not be answered
+// How long to wait for what must be answered, and for what must not.
+const (
+	patience   = 4 * time.Second
+	impatience = 200 * time.Millisecond
+)
 
 // ask connects from ns and returns the answer.
-func (l *lab) ask(ns *os.File, protocol, addr string) (answer string, err error) {
+func (l *lab) ask(ns *os.File, protocol, addr string, timeout time.Duration) (answer string, err error) {
 	l.t.Helper()
 	l.in(ns, func() {
-		timeout := patience
 		var c net.Conn
 		c, err = net.DialTimeout(protocol, addr, timeout)
 		if err != nil {
@@ -263,7 +283,11 @@ func (l *lab) ask(ns *os.File, protocol, addr string) (answer string, err error)
 func (l *lab) reaches(what string, ns *os.File, addr, text string) {
 	l.t.Helper()
 	for _, protocol := range []string{"tcp", "udp"} {
-		got, err := l.ask(ns, protocol, addr)
+		begin := time.Now()
+		got, err := l.ask(ns, protocol, addr, patience)
+		if took := time.Since(begin); err == nil && took > 900*time.Millisecond {
+			l.t.Errorf("%s: %s %s took %v: a packet was lost", what, protocol, addr, took)
+		}
 		if err != nil || !strings.HasPrefix(got, text+" ") {
 			l.t.Errorf("%s: %s %s: got %q, %v; want %q", what, protocol, addr, got, err, text)
 		}
@@ -274,7 +298,7 @@ func (l *lab) reaches(what string, ns *os.File, addr, text string) {
 func (l *lab) misses(what string, ns *os.File, addr string) {
 	l.t.Helper()
 	for _, protocol := range []string{"tcp", "udp"} {
-		got, err := l.ask(ns, protocol, addr)
+		got, err := l.ask(ns, protocol, addr, impatience)
 		if err == nil || got != "" {
 			l.t.Errorf("%s: %s %s answered %q", what, protocol, addr, got)
 		}

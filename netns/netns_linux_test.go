@@ -212,6 +212,7 @@ func TestForeignLinksStayApart(t *testing.T) {
 		l.route(netip.MustParsePrefix("198.51.100.0/24"), "203.0.113.1")
 		l.route(netip.MustParsePrefix("2001:db8::/64"), "2001:db8:1::1")
 	})
+	l.plugged(l.host, "eth1")
 	l.in(l.neighbour, func() {
 		l.route(netip.MustParsePrefix("203.0.113.0/24"), hostAddr)
 		l.route(netip.MustParsePrefix("2001:db8:1::/64"), hostAddr6)

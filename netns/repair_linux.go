@@ -68,8 +68,16 @@ func (h *Host) repairPorts(n Network, leases []Lease, v *kernelView) error {
 				batch = append(batch, neighbours("neighbour of "+n.Bridge, index, mac, a)...)
 			}
 		}
-		if port, ok := v.byName[l.Link]; ok && !v.portIsRight(port, index, mode) {
-			batch = append(batch, rejoin(l.Link, index, mode))
+		port, ok := v.byName[l.Link]
+		if !ok {
+			continue
+		}
+		right := v.portIsRight(port, index, mode)
+		if !right {
+			batch = append(batch, rejoin(l.Link, index, mode)...)
+		}
+		if !right || !isUp(port) || !isUp(bridge) {
+			batch = append(batch, settle(l.Link), settle(n.Bridge))
 		}
 	}
 	return h.do(batch...)
@@ -80,16 +88,21 @@ func (v *kernelView) portIsRight(port netlink.Link, bridge int, mode portMode) b
 	return a.MasterIndex == bridge && a.Flags&net.FlagUp != 0 && v.ports[a.Index] == mode
 }
 
+func isUp(l netlink.Link) bool { return l.Attrs().OperState == netlink.OperUp }
+
 // rejoin puts a link back on its bridge.
-func rejoin(name string, bridge int, mode portMode) request {
+func rejoin(name string, bridge int, mode portMode) []request {
 	r := newRequest("put link "+name+" on its bridge", unix.RTM_NEWLINK, 0, unix.ENODEV)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Flags, msg.Change = unix.IFF_UP, unix.IFF_UP
 	r.AddData(msg)
 	r.attr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
 	r.attr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge)))
-	r.AddData(mode.attr())
-	return r
+	m := newRequest("set the mode of port "+name, unix.RTM_NEWLINK, 0, unix.ENODEV)
+	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	m.attr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
+	m.AddData(mode.attr()) // only what is on a bridge already takes it
+	return []request{r, m}
 }
 
 // reattach makes a live container's missing links. A process that is not known,

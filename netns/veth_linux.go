@@ -267,8 +267,29 @@ func (h *Host) connect(s *space, plugs []*plug) error {
 		p.index = int(nl.DeserializeIfInfomsg(reply).Index)
 		second = append(second, p.addressRequests()...)
 	}
-	_, err = inside.do(second...)
+	if _, err = inside.do(second...); err != nil {
+		return err
+	}
+	_, err = h.route.do(settleRequests(plugs)...)
 	return err
+}
+
+func settleRequests(plugs []*plug) (out []request) {
+	for _, p := range plugs {
+		out = append(out, settle(p.lease.Link), settle(p.network.Bridge))
+	}
+	return out
+}
+
+// settle makes the kernel notice that a link has a carrier: by itself it does so
+// later, from a work queue, and until then drops what is sent to the container,
+// whose first connection would then wait a second. Asking for a link (since
+// Linux 6.8) does that work first; done for a port, it tells the bridge.
+func settle(name string) request {
+	r := newRequest("find link "+name, unix.RTM_GETLINK, 0, unix.ENODEV)
+	r.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	r.attr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
+	return r
 }
 
 func (h *Host) makePairs(s *space, plugs []*plug) error {

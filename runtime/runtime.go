@@ -33,7 +33,8 @@ type Runtime interface {
 	// List returns every container under this runtime's root.
 	List(ctx context.Context) ([]State, error)
 	// Exec runs one more process inside a running container. The process is the
-	// caller's child: the caller waits for it.
+	// caller's child: the caller waits for it, and soon: the container's first
+	// process cannot end before its exec'd ones are reaped.
 	// Errors: ErrNotFound, ErrNotRunning, ErrPaused, *StepError.
 	Exec(ctx context.Context, id string, e Exec) (Process, error)
 	Pause(ctx context.Context, id string) error

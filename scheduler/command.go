@@ -65,6 +65,8 @@ type Reply struct {
 	// Done ends the stream; Error tells why the command failed.
 	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`
+	// Code is 126 or 127 when Error is a StartError.
+	Code int `json:",omitempty"`
 	// Codes are exit codes of waited containers, by name.
 	Codes map[string]int `json:",omitempty"`
 }

@@ -210,10 +210,10 @@ func (c *Controller) find(name string) *Instance {
 func (c *Controller) follow(ctx context.Context, cmd Command, services []string) error {
 	err := c.await(ctx, cmd.WaitTimeout, func(time.Time) (bool, error) {
 		if cmd.Verb == VerbDown && len(cmd.Services) == 0 {
-			return c.downDone()
+			return c.nothingMore()
 		}
 		if cmd.Verb == VerbRemove || len(cmd.Containers) > 0 {
-			return len(c.plan.Ops) == 0 && len(c.inFlight) == 0, nil
+			return c.nothingMore()
 		}
 		done, err := c.settled(services)
 		if err != nil || !done || !cmd.Wait {
@@ -251,6 +251,9 @@ func (c *Controller) downEnd(ctx context.Context) error {
 	if left > 0 {
 		return nil // orphans stay
 	}
+	c.mu.Lock()
+	c.ended = true // a next command begins with a new controller and a new record
+	c.mu.Unlock()
 	if err := c.Network.Remove(ctx); err != nil {
 		return err
 	}
@@ -282,9 +285,11 @@ func (c *Controller) unready(services []string) string {
 	return strings.Join(out, "; ")
 }
 
-// downDone reports whether nothing of the file's is left.
-func (c *Controller) downDone() (bool, error) {
-	if len(c.inFlight) > 0 || len(c.plan.Ops) > 0 {
+// nothingMore reports whether no operation is under way and none can begin, and
+// what failed on the way: what waits for a failed one never will.
+func (c *Controller) nothingMore() (bool, error) {
+	begins := func(op Op) bool { return len(op.After) == 0 }
+	if len(c.inFlight) > 0 || slices.ContainsFunc(c.plan.Ops, begins) {
 		return false, nil
 	}
 	var reasons []string

@@ -259,8 +259,13 @@ func withAll[N any](ids map[string]string, declared map[string]N, project string
 // reservations, its interfaces and its resolver.
 func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 	c.mu.Lock()
+	plugged := c.plugged[i.ID]
+	delete(c.plugged, i.ID)
 	delete(c.opening, i.ID)
 	c.mu.Unlock()
+	if !plugged {
+		return
+	}
 	var errs []error
 	if len(i.Ports) > 0 {
 		errs = append(errs, c.network.Do(ctx))

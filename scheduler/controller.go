@@ -74,6 +74,7 @@ type Controller struct {
 	probers   map[string]*prober
 	made      map[string]madeNetwork   // networks by key
 	opening   map[string]bool          // starts whose ports are to be published
+	plugged   map[string]bool          // containers that may have links, ports, streams
 	held      map[string]chan struct{} // one-offs that wait for their client
 	plan      Plan
 	clients   int       // requests under way
@@ -100,7 +101,7 @@ func NewController(cfg Config) (*Controller, error) {
 		instances: map[string]*Instance{}, images: map[string]image.Image{},
 		inFlight: map[string]Op{}, failed: map[string]string{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
-		opening: map[string]bool{}, held: map[string]chan struct{}{},
+		opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce),
 	}
 	c.network = newCoalescer(c.applyNetwork)
@@ -124,6 +125,7 @@ func NewController(cfg Config) (*Controller, error) {
 	}
 	for _, i := range all {
 		c.instances[i.ID] = i
+		c.plugged[i.ID] = true // perhaps: an earlier controller may have died
 	}
 	return c, nil
 }
@@ -185,6 +187,9 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 
 // rest decides how long to sleep and whether to end.
 func (c *Controller) rest(now time.Time) (time.Duration, bool) {
+	if c.ended {
+		return idleExit, c.clients == 0
+	}
 	again := c.plan.RequeueAfter
 	for w := range c.waiters {
 		if !w.deadline.IsZero() {

@@ -118,6 +118,7 @@ func (c *Controller) create(op Op, old *Instance) error {
 		return err
 	}
 	c.instances[i.ID] = i
+	c.detail(i, svc, img)
 	c.publish(i, Event{Progress: createdWord(old)})
 	return nil
 }

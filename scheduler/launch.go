@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -41,7 +42,7 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
 		r.Volumes, r.Anonymous, r.HostUserNS = i.Volumes, i.Anonymous, i.HostUserNS
-		r.Obeyed(seq, c.Now())
+		r.Obeyed(seq, l.begun)
 	})
 	c.publish(&i, Event{Action: "start", Progress: "Started"})
 	return c.postStart(ctx, &i)
@@ -76,7 +77,7 @@ type launch struct {
 	peers map[string]Peer
 	out   Translated
 	stdio Stdio
-	made  bool
+	begun time.Time
 }
 
 // run goes from record to running program.
@@ -121,9 +122,9 @@ func (l *launch) clear(ctx context.Context) error {
 	if err := l.c.Runtime.Delete(ctx, l.i.ID, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		return err
 	}
-	if err := l.c.Network.Detach(ctx, l.i.ID); err != nil {
-		return err
-	}
+	l.c.mu.Lock()
+	l.c.plugged[l.i.ID] = true
+	l.c.mu.Unlock()
 	dir := l.c.Store.InstanceDir(l.i.ID)
 	if err := os.RemoveAll(dir); err != nil { // an old exit record would end the new run
 		return err
@@ -168,6 +169,7 @@ func (l *launch) translate(ctx context.Context) error {
 	}
 	l.i.Endpoints, l.i.Labels, l.i.Warnings = l.out.Endpoints, l.out.Labels, l.out.Warnings
 	l.i.HostUserNS = !l.out.UserNS
+	l.detail()
 	return nil
 }
 
@@ -260,7 +262,6 @@ func (l *launch) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.made = true
 	l.i.Warnings = append(l.i.Warnings, made.Warnings...)
 	if made.PidFD != nil {
 		defer made.PidFD.Close()
@@ -309,6 +310,7 @@ func (l *launch) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	l.begun = l.c.Now() // before: no line of the run's log may be older
 	return l.c.Runtime.Start(ctx, l.i.ID)
 }
 

@@ -34,7 +34,7 @@ func (c *Controller) runOneOff(ctx context.Context, cmd Command, reply func(Repl
 		case !ok:
 			return true, nil
 		case now.Error != "":
-			return true, errors.New(now.Error)
+			return true, &StartError{Reason: now.Error, Code: now.ErrorCode}
 		}
 		return !now.Started.IsZero() || c.held[i.ID] != nil, nil
 	})
@@ -95,6 +95,7 @@ func (c *Controller) newOneOff(ctx context.Context, service string, run RunOptio
 		return nil, err
 	}
 	c.instances[i.ID] = i
+	c.detail(i, run.Apply(svc), img)
 	c.publish(i, Event{Action: "create", Progress: "Created"})
 	c.Wake()
 	return i, nil

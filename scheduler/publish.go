@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"maps"
 	"strconv"
 
 	"stack/runtime"
@@ -10,6 +11,9 @@ import (
 func (c *Controller) publish(i *Instance, ev Event) {
 	ev.Type = "container"
 	ev.Service, ev.Name, ev.ID = i.Service, i.Name, i.ID
+	attributes := map[string]string{"image": i.Image, "name": i.Name}
+	maps.Copy(attributes, ev.Attributes)
+	ev.Attributes = attributes
 	c.emit(ev)
 }
 

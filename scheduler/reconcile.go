@@ -477,10 +477,23 @@ func (p *planner) oneOffs() {
 			continue
 		}
 		done := r.State == StateExited || r.State == StateCreated && r.Error != ""
-		if r.Discard || done && r.Run != nil && r.Run.Remove {
+		if r.Discard || done && r.Run != nil && r.Run.Remove && !p.awaited(r) {
 			p.remove(r, "the run ended", nil)
 			continue
 		}
 		p.tend(r)
 	}
+}
+
+// awaited reports whether a client may still have to read how a run ended. It
+// removes the container itself then, unless it died.
+func (p *planner) awaited(r *Instance) bool {
+	if !r.Run.Attach || r.State != StateExited {
+		return false
+	}
+	wait := r.Finished.Add(attachPatience).Sub(p.now)
+	if wait > 0 {
+		p.plan.requeue(wait)
+	}
+	return wait > 0
 }

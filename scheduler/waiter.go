@@ -59,6 +59,9 @@ func (c *Controller) answer(now time.Time) {
 
 // settled reports whether nothing is left to do for the services, and what failed.
 func (c *Controller) settled(services []string) (bool, error) {
+	if c.want.Down {
+		return true, errors.New("the project was taken down meanwhile")
+	}
 	var errs *multierror.Error
 	done := true
 	for _, name := range services {

@@ -13,8 +13,8 @@ func checkEnvFiles(m *model, r *report) {
 			m.checkEnvFile(r, item)
 		}
 		for _, item := range s.v.get("label_file").list() {
-			if !m.exists(item) {
-				r.addf(item.at, "label-file", "label file %s not found", shown(m.resolve(item)))
+			if err := readable(m.resolve(item)); err != nil {
+				r.addf(item.at, "label-file", "label file %s %v", shown(m.resolve(item)), err)
 			}
 		}
 	}
@@ -35,9 +35,13 @@ func (m *model) checkEnvFile(r *report, item *value) {
 		return
 	}
 	file := m.resolve(path)
-	if !isFile(file) {
-		if required {
-			r.add(path.at, "env-file", fmt.Sprintf("env file %s not found", shown(file)), "required: false makes it optional")
+	if err := readable(file); err != nil {
+		missing := !isFile(file)
+		switch {
+		case missing && required:
+			r.add(path.at, "env-file", fmt.Sprintf("env file %s %v", shown(file), err), "required: false makes it optional")
+		case !missing:
+			r.addf(path.at, "env-file", "env file %s %v", shown(file), err)
 		}
 		return
 	}

@@ -31,7 +31,6 @@ func bounds() []bound {
 		{[]string{"deploy", "replicas"}, 0, 1 << 16, true},
 		{[]string{"deploy", "restart_policy", "max_attempts"}, 0, noMax, true},
 		{[]string{"healthcheck", "retries"}, 0, noMax, true},
-		{[]string{"blkio_config", "weight"}, 0, 1000, true},
 	}
 }
 
@@ -46,9 +45,9 @@ func checkNumbers(m *model, r *report) {
 		if v := s.v.get("cpuset"); v.text() != "" && !cpuList.MatchString(v.text()) {
 			r.add(v.at, "value", "cpuset cannot be "+quote(v), "write 0-3 or 0,2")
 		}
-		weight := bound{[]string{"weight"}, 0, 1000, true}
+		checkWeight(r, s.v.get("blkio_config"))
 		for _, item := range s.v.get("blkio_config", "weight_device").list() {
-			weight.check(r, item.get("weight"))
+			checkWeight(r, item)
 		}
 		for _, item := range s.v.get("group_add").list() {
 			if _, fraction := item.data.(float64); fraction {
@@ -75,6 +74,16 @@ func (b bound) check(r *report, v *value) {
 	case !(f >= b.min && f <= b.max):
 		r.addf(v.at, "value", "%s cannot be %s", last(b.path), v.text())
 	}
+}
+
+// checkWeight: unlike other numbers a weight cannot be written as text.
+func checkWeight(r *report, parent *value) {
+	v := parent.get("weight")
+	if _, ok := v.string(); ok {
+		r.add(v.at, "type", "weight must be an integer, not a string", "leave out the quotes")
+		return
+	}
+	bound{[]string{"weight"}, 0, 1000, true}.check(r, v)
 }
 
 func ulimitNames() []string {

@@ -80,9 +80,13 @@ func (c *composer) open(path string, at place) (*file, bool) {
 	if f, ok := c.files[path]; ok {
 		return f, f != nil
 	}
-	text, err := readFile(path, nil)
+	err := readable(path)
+	var text []byte
+	if err == nil {
+		text, err = readFile(path, nil)
+	}
 	if err != nil {
-		c.report.add(at, "file", fmt.Sprintf("%s: %v", shown(path), err), "")
+		c.report.add(at, "file", fmt.Sprintf("stack file %s %v", shown(path), err), "")
 		c.files[path], c.partial = nil, true
 		return nil, false
 	}

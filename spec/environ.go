@@ -52,7 +52,7 @@ func newEnvironment(o Options, r *report) *environment {
 // dotenv reads dir/.env unless env files were named or it is switched off.
 func (e *environment) dotenv(dir string) {
 	off, _ := strconv.ParseBool(e.vars[varNoDefaultEnv])
-	if path := filepath.Join(dir, ".env"); len(e.files) == 0 && !off && isFile(path) {
+	if path := filepath.Join(dir, ".env"); len(e.files) == 0 && !off && readable(path) == nil {
 		e.read([]string{path})
 	}
 }

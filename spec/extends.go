@@ -13,7 +13,7 @@ func (c *composer) extend(s scope, cfg *value, resets [][]string) {
 	if services == nil || services.kind != mapping {
 		return
 	}
-	e := extender{composer: c, scope: s, resets: resets, bases: map[string]*value{}}
+	e := extender{composer: c, scope: s, resets: resets, bases: map[string]*value{}, judged: map[link]bool{}}
 	for _, name := range slices.Clone(services.keys) {
 		e.resolve(services, name, nil)
 	}
@@ -25,6 +25,7 @@ type extender struct {
 	scope
 	resets [][]string
 	bases  map[string]*value // services of files extended from, by path
+	judged map[link]bool     // bases held against the schema
 }
 
 // link is one step of a chain of extends.
@@ -53,6 +54,7 @@ func (e extender) resolve(services *value, name string, chain []link) *value {
 		service.remove("extends")
 		return service
 	}
+	e.judge(from, ref.text())
 	base := e.resolve(from, ref.text(), chain)
 	if base == nil {
 		e.undefined(ref, from)
@@ -101,13 +103,26 @@ func (e extender) base(services, ext *value) (ref, from *value, ok bool) {
 	if file == nil {
 		return ref, services, true
 	}
-	from, ok = e.file(absolute(file.at.from.dir, file.text(), ""), ref, file.at)
+	from, ok = e.file(absolute(file.at.from.dir, file.text(), ""), file.at)
 	return ref, from, ok
 }
 
-// file reads the services of a file extended from. Only the service in question
-// is held against the schema: the rest need not make sense by itself.
-func (e extender) file(path string, ref *value, at place) (*value, bool) {
+// judge holds a base from another file against the schema, before it is merged.
+// The other services there need not make sense by themselves.
+func (e extender) judge(services *value, name string) {
+	base := services.get(name)
+	if base == nil || base.at.from == nil {
+		return
+	}
+	here := link{base.at.from.file.path, name}
+	if e.bases[here.path] == services && !e.judged[here] {
+		e.judged[here] = true
+		e.validate(base, []string{"services", name}, true)
+	}
+}
+
+// file reads the services of a file extended from.
+func (e extender) file(path string, at place) (*value, bool) {
 	services, seen := e.bases[path]
 	if !seen {
 		f, ok := e.open(path, at)
@@ -120,9 +135,6 @@ func (e extender) file(path string, ref *value, at place) (*value, bool) {
 	if services == nil {
 		e.report.add(at, "extends", fmt.Sprintf("%s has no services", shown(path)), "")
 		return nil, false
-	}
-	if base := services.get(ref.text()); base != nil {
-		e.validate(base, []string{"services", ref.text()}, true)
 	}
 	return services, true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,6 +126,25 @@ func shown(path string) string {
 		return path
 	}
 	return rel
+}
+
+// readable says why a file that a stack file names cannot be read: a device or a
+// pipe would block or never end.
+func readable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case path == os.DevNull: // the customary way to say "none"
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("not found")
+	case err != nil:
+		return cause(err)
+	case !info.Mode().IsRegular():
+		return errors.New("is not a regular file")
+	case info.Size() > maxFile:
+		return fmt.Errorf("is larger than %d MB", maxFile>>20)
+	}
+	return nil
 }
 
 func isFile(path string) bool {

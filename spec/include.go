@@ -127,13 +127,13 @@ func (c *composer) includedEnv(s scope, dir string, entry *value) (map[string]st
 			continue
 		}
 		path := absolute(s.dir, f.text(), "")
-		if !isFile(path) {
-			c.report.add(f.at, "env-file", fmt.Sprintf("env file %s not found", shown(path)), "")
+		if err := readable(path); err != nil {
+			c.report.add(f.at, "env-file", fmt.Sprintf("env file %s %v", shown(path), err), "")
 			continue
 		}
 		files = append(files, path)
 	}
-	if dotenvFile := filepath.Join(dir, ".env"); len(list) == 0 && isFile(dotenvFile) {
+	if dotenvFile := filepath.Join(dir, ".env"); len(list) == 0 && readable(dotenvFile) == nil {
 		files = []string{dotenvFile}
 	}
 	env := s.env.Clone()

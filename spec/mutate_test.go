@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 // oddities are what TestMutatedFiles puts in the place of any value.
 func oddities() []string {
-	return []string{"null", "5", "-1", "1.5", "true", `""`, "text", "[]", "{}", "[a, b]", "[5]", "[null]", "[{}]", "{a: b}",
+	return []string{"null", "5", `"7"`, "-1", "1.5", "true", `""`, "text", "[]", "{}", "[a, b]", "[5]", "[null]", "[{}]", "{a: b}",
 		"{a: null}", "{a: {}}", "{a: [1]}", "99999999999999999999", ".inf", "2024-01-01", `"a:b"`, `"a:/b:c"`, `"0x10"`, "${X}", "1_000", "010"}
 }
 
@@ -23,23 +24,48 @@ func oddities() []string {
 func TestMutatedFiles(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	files, _ := filepath.Glob("testdata/good/*.yaml")
-	found := map[string]string{}
 	for range iterations() {
 		text := mutated(t, rng, files[rng.IntN(len(files))])
-		_, err := Load(t.Context(), Options{Files: []string{"-"}, Dir: "testdata/good", Project: "m",
-			Stdin: strings.NewReader(text), Environ: testEnviron})
-		if err == nil {
-			continue
+		checkMutated(t, text, Options{Files: []string{"-"}, Dir: "testdata/good", Stdin: strings.NewReader(text)})
+	}
+}
+
+// TestMutatedParts: the same for files that are included or extended from.
+func TestMutatedParts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/good")); err != nil {
+		t.Fatal(err)
+	}
+	parts, _ := filepath.Glob("testdata/good/parts/*.yaml")
+	for range iterations() / 3 {
+		part := parts[rng.IntN(len(parts))]
+		text := mutated(t, rng, part)
+		copied := filepath.Join(dir, "parts", filepath.Base(part))
+		good, err1 := os.ReadFile(part)
+		err2 := os.WriteFile(copied, []byte(text), 0o644)
+		for _, f := range []string{"extends.yaml", "include.yaml"} {
+			checkMutated(t, text, Options{Files: []string{filepath.Join(dir, f)}})
 		}
-		checkDiagnostics(t, err)
-		for _, d := range err.(Diagnostics) {
-			if d.Rule == "compose" || d.Line == 0 && d.Rule != "file" {
-				found[d.Message] = text
-			}
+		if err := errors.Join(err1, err2, os.WriteFile(copied, good, 0o644)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for message, text := range found {
-		t.Errorf("found by compose-go only, or without a place: %s\n%s", message, text)
+}
+
+// checkMutated: no finding is left to compose-go, and each has a place.
+func checkMutated(t *testing.T, text string, o Options) {
+	t.Helper()
+	o.Environ, o.Project = testEnviron, "m"
+	_, err := Load(t.Context(), o)
+	if err == nil {
+		return
+	}
+	checkDiagnostics(t, err)
+	for _, d := range err.(Diagnostics) {
+		if d.Rule == "compose" || d.Line == 0 && d.Rule != "file" {
+			t.Errorf("found by compose-go only, or without a place: %s\n%s", d.Message, text)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (b *builder) document(node *yaml.Node) (document, bool) {
 	case err != nil:
 		b.report.add(b.place(node), "yaml-syntax", fmt.Sprintf("aliases expand to more than %d values", maxValues), "")
 		return document{}, false
-	case root == nil || root.kind == scalar && root.data == nil:
+	case root == nil:
 		return document{}, false
 	case root.kind != mapping:
 		b.report.add(root.at, "type", "a stack file must be a mapping, not "+root.describe(), "")

@@ -85,31 +85,39 @@ func (s schemaView) unknown(r *report, v *value, path []string, name string) {
 		where = "at the top level"
 	}
 	hint := didYouMean(name, known)
-	if place := elsewhere[name]; hint == "" && place != "" {
+	if place := elsewhere()[name]; hint == "" && place != "" {
 		hint = "it belongs under " + place
 	}
 	r.add(v.named(), "unknown-key", fmt.Sprintf("unknown key %q %s", name, where), hint)
 }
 
-// elsewhere are keys that people put one level too high.
-var elsewhere = map[string]string{
-	"replicas": "deploy", "resources": "deploy", "update_config": "deploy", "restart_policy": "deploy",
-	"placement": "deploy", "limits": "deploy.resources", "reservations": "deploy.resources",
-	"image": "services.NAME", "ports": "services.NAME", "environment": "services.NAME", "command": "services.NAME",
-	"interval": "healthcheck", "retries": "healthcheck", "test": "healthcheck",
-	"context": "build", "args": "build", "watch": "develop", "subnet": "ipam.config",
+// elsewhere are keys that people put at a wrong level.
+func elsewhere() map[string]string {
+	return map[string]string{
+		"replicas": "deploy", "resources": "deploy", "update_config": "deploy", "restart_policy": "deploy",
+		"placement": "deploy", "limits": "deploy.resources", "reservations": "deploy.resources",
+		"image": "services.NAME", "ports": "services.NAME", "environment": "services.NAME", "command": "services.NAME",
+		"interval": "healthcheck", "retries": "healthcheck", "test": "healthcheck",
+		"context": "build", "args": "build", "watch": "develop", "subnet": "ipam.config",
+	}
 }
 
 // required reports missing keys, but not where another file or a base may have
 // them; compose-go judges the result of the merge.
 func (s schemaView) required(r *report, v *value, path []string, k *kind.Required) {
-	extends := len(path) == 3 && path[2] == "extends" // never merged
-	if !extends && (s.partial || s.extending(path)) {
+	if !alone(path) && (s.partial || s.extending(path)) {
 		return
 	}
 	for _, name := range k.Missing {
 		r.addf(v.named(), "missing-key", "%s needs the key %q", last(path), name)
 	}
+}
+
+// alone says that nothing is merged into the mapping at path: extends and the
+// items of lists.
+func alone(path []string) bool {
+	return len(path) == 3 && path[2] == "extends" ||
+		len(path) > 2 && slices.ContainsFunc(path[2:], func(p string) bool { _, err := strconv.Atoi(p); return err == nil })
 }
 
 // extending says that path leads into a service with a base.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -85,7 +86,10 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 			return s, nil
 		}
 	}
-	st, err := a.load(ctx)
+	// The names are enough: a missing env file or secret is no obstacle here.
+	o := a.specOptions()
+	o.NoEnvResolution = true
+	st, err := spec.Load(ctx, o)
 	if err != nil {
 		if name != "" && len(a.files) == 0 {
 			return a.storeOf(name), nil // known by name only, and nothing is there
@@ -184,6 +188,20 @@ func (a *app) send(ctx context.Context, s *scheduler.Store, cmd scheduler.Comman
 		}
 	}
 }
+
+// vacate removes the run directory of a project that is down.
+func (a *app) vacate(ctx context.Context, s *scheduler.Store) error {
+	ctx, cancel := context.WithTimeout(ctx, vacatePatience)
+	defer cancel()
+	err := shim.Vacate(ctx, s.RunDir(), s.Exists)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // somebody has it up again
+	}
+	return err
+}
+
+// vacatePatience is how long a shim with nothing left to do may take to end.
+const vacatePatience = 5 * time.Second
 
 // colors reports whether w may get escape sequences.
 func (a *app) colors(w io.Writer) bool {

@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"scheduler":           {"spec", "runtime", "netns"},
 	"scheduler/watch":     {"spec"},
 	"scheduler/api":       {"scheduler"},
+	"scheduler/inspect":   {"scheduler", "netns", "runtime/image"},
 	"runtime":             {},
 	"runtime/native":      {"runtime"},
 	"runtime/external":    {"runtime"},

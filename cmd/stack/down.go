@@ -20,7 +20,10 @@ func newDown(a *app) *cobra.Command {
 			if !s.Exists() {
 				return nil
 			}
-			return a.do(cmd.Context(), s, c)
+			if err := a.do(cmd.Context(), s, c); err != nil {
+				return err
+			}
+			return a.vacate(cmd.Context(), s)
 		},
 	}
 	f := cmd.Flags()

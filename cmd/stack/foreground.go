@@ -27,9 +27,10 @@ type session struct {
 	// services are those whose logs are shown and whose end is awaited.
 	services []string
 
-	shown map[string]chan struct{} // by run: closed when the run has ended
-	ended map[string]bool
-	first *scheduler.Instance // the first that ended, for the abort flags
+	cancelUp context.CancelFunc
+	shown    map[string]chan struct{} // by run: closed when the run has ended
+	ended    map[string]bool
+	first    *scheduler.Instance // the first that ended, for the abort flags
 }
 
 func foreground(ctx context.Context, a *app, s *scheduler.Store, st *spec.Stack, o *upOptions) error {
@@ -71,8 +72,11 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 	if err != nil {
 		return err
 	}
+	upping, cancelUp := context.WithCancel(ctx)
+	defer cancelUp()
+	f.cancelUp = cancelUp
 	up := make(chan error, 1)
-	go func() { up <- f.a.do(ctx, f.store, f.o.cmd) }()
+	go func() { up <- f.a.do(upping, f.store, f.o.cmd) }()
 	started, announced := false, false
 	for {
 		select {
@@ -105,12 +109,14 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 
 func (f *session) announce(list []*scheduler.Instance) bool {
 	var names []string
+	services := map[string]bool{}
 	for _, i := range list {
 		if f.shows(i) {
 			names = append(names, f.view.shortName(i))
+			services[i.Service] = true
 		}
 	}
-	if len(names) == 0 {
+	if len(services) < len(f.services) {
 		return false
 	}
 	fmt.Fprintln(f.a.stderr, "Attaching to "+strings.Join(names, ", "))
@@ -141,7 +147,7 @@ func (f *session) observe(ctx context.Context, list []*scheduler.Instance) {
 			if since.Before(f.begin) {
 				since = f.begin
 			}
-			f.view.follow(ctx, i, log.ReadOptions{Since: since.Add(-time.Second), Done: done}, func() {
+			f.view.follow(ctx, i, log.ReadOptions{Since: since, Done: done}, func() {
 				if end := f.reload(i); end != nil && end.Exit != nil {
 					f.view.say(i, fmt.Sprintf("%s exited with code %d", f.view.shortName(i), end.Exit.Code))
 				}
@@ -242,5 +248,6 @@ func (f *session) interrupted() error {
 
 // stop stops what this up was asked for; dependencies stay if services were named.
 func (f *session) stop(ctx context.Context) error {
+	f.cancelUp() // its progress is of no interest any more
 	return f.a.do(ctx, f.store, scheduler.Command{Verb: scheduler.VerbStop, Services: f.o.cmd.Services, Timeout: f.o.cmd.Timeout})
 }

@@ -3,4 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 // objectVerbs are the verbs about what the machine holds.
-func objectVerbs(a *app) []*cobra.Command { return nil }
+func objectVerbs(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newLs(a), newVolumes(a), newImages(a), newContainer(a),
+	}
+}

@@ -3,4 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 // processVerbs are the verbs about programs in containers.
-func processVerbs(a *app) []*cobra.Command { return nil }
+func processVerbs(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newExec(a),
+	}
+}

@@ -50,16 +50,25 @@ main() {
 		command -v $tool >/dev/null || fail "there is no $tool: this script needs a Debian-like machine"
 	done
 	mkdir -p "$debs"
-	for name in $todo; do
-		closure "$name" >"$debs/$name.list"
-	done
-	download "$todo"
+	resolve_all
+	if ! download "$todo"; then
+		echo "the package lists may be old, updating them"
+		apt-get update -qq || true
+		resolve_all
+		download "$todo" || fail "the download failed"
+	fi
 	for name in $todo; do
 		(build "$name") &
 		eval "job_$name=$!"
 	done
 	for name in $todo; do
 		eval "wait \$job_$name" || fail "cannot make rootfs/$name"
+	done
+}
+
+resolve_all() {
+	for name in $todo; do
+		closure "$name" >"$debs/$name.list"
 	done
 }
 
@@ -106,7 +115,7 @@ download() {
 	# shellcheck disable=SC2086
 	set -- $missing
 	echo "downloading $# packages"
-	(cd "$debs" && apt-get -qq -o APT::Sandbox::User=root download "$@") || fail "the download failed"
+	(cd "$debs" && apt-get -qq -o APT::Sandbox::User=root download "$@")
 }
 
 # deb names a package's file as apt does: a colon of the version is escaped.
@@ -201,7 +210,8 @@ finish_redis() {
 
 # The programs must start: a missing library is noticed here.
 check_nginx() { chroot "$1" /usr/sbin/nginx -v 2>&1; }
-check_app() { chroot "$1" /usr/bin/python3 -B -c 'import psycopg2, redis, http.server, json'; }
+# The import also leaves compiled modules behind, which a read-only root could not.
+check_app() { chroot "$1" /usr/bin/python3 -c 'import http.server, json, psycopg2, redis'; }
 check_postgres() {
 	for program in postgres initdb pg_isready psql; do
 		chroot "$1" /usr/lib/postgresql/bin/$program --version

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,8 +16,11 @@ const maxLayers = 500
 // configFile is an image's configuration: OCI's image-spec config.md with Docker's
 // extension of it (moby/docker-image-spec).
 type configFile struct {
-	Architecture string `json:"architecture"`
-	OS           string `json:"os"`
+	Created      *time.Time   `json:"created"`
+	Author       string       `json:"author"`
+	Architecture string       `json:"architecture"`
+	OS           string       `json:"os"`
+	History      []v1.History `json:"history"`
 	Config       struct {
 		v1.ImageConfig
 		Healthcheck *Healthcheck

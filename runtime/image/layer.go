@@ -41,7 +41,7 @@ func (s *Store) ingest(ctx context.Context, r reference, c contents) (Image, err
 		return Image{}, err
 	}
 	img := conf.image(c.config, dirs)
-	if err := s.record(r, img); err != nil {
+	if err := s.record(r, img, conf); err != nil {
 		return Image{}, err
 	}
 	return img, nil

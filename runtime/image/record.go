@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Record is an image that was unpacked: records/SHA256(REF).json, format Version 1.
@@ -22,6 +23,13 @@ type Record struct {
 	Unpacked time.Time
 	// Source is the docker-archive's file as it was read.
 	Source *Source `json:",omitempty"`
+
+	// What the image's configuration says beside Image.Config, for people.
+	Created          *time.Time      `json:",omitempty"`
+	Author           string          `json:",omitempty"`
+	Architecture, OS string          `json:",omitempty"`
+	DiffIDs          []digest.Digest `json:",omitempty"` // the lowest first
+	History          []v1.History    `json:",omitempty"`
 }
 
 // Source tells one state of a file from another without reading it.
@@ -36,9 +44,12 @@ func (s *Store) recordName(ref string) string {
 }
 
 // record notes that r is img.
-func (s *Store) record(r reference, img Image) error {
+func (s *Store) record(r reference, img Image, conf configFile) error {
 	img.Ref = r.String()
-	rec := Record{Version: storeVersion, Image: img, Unpacked: time.Now().UTC()}
+	rec := Record{
+		Version: storeVersion, Image: img, Unpacked: time.Now().UTC(), Created: conf.Created, Author: conf.Author,
+		Architecture: conf.Architecture, OS: conf.OS, DiffIDs: conf.RootFS.DiffIDs, History: conf.History,
+	}
 	if r.scheme == schemeArchive {
 		src, err := sourceOf(r.path)
 		if err != nil {

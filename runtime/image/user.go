@@ -35,6 +35,12 @@ func lookupUser(img Image, spec string, groupAdd []string) (specs.User, string, 
 	if err != nil {
 		return specs.User{}, "", err
 	}
+	return ParseUser(passwd, group, spec, groupAdd)
+}
+
+// ParseUser is LookupUser in the contents of /etc/passwd and /etc/group; nil for a
+// file that is absent.
+func ParseUser(passwd, group []byte, spec string, groupAdd []string) (specs.User, string, error) {
 	found, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, reader(passwd), reader(group))
 	if err != nil {
 		return specs.User{}, "", err

@@ -78,7 +78,7 @@ func (c *benchmark) start(b *testing.B, args ...string) (string, runtime.Created
 	id := "bench-" + filepath.Base(c.dir) + "-" + strconv.Itoa(n)
 	spec := runtimetest.Spec("", args...)
 	spec.Root = &specs.Root{}
-	spec.Linux.CgroupsPath = "/stack-bench/" + id
+	spec.Linux.CgroupsPath = "/stack/bench/" + id
 	spec.Linux.Seccomp = c.filter
 	memory, pids := int64(64<<20), int64(100)
 	spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &memory}

@@ -33,12 +33,13 @@ func (b *builder) prctl(do string, option int, args ...stub.Arg) stub.Call {
 	return b.Call(do, unix.SYS_PRCTL, all...) // the rest is zero
 }
 
-// beginning resets what execve(2) inherits: the name, descriptors, signals.
-// Descriptors from keep on are closed by the next execve.
-func (b *builder) beginning(keep int) {
+// beginning resets what execve(2) inherits: the name, descriptors, signals. Of
+// the descriptors those below own stay open for the user's program, those below
+// end for the stub alone.
+func (b *builder) beginning(own, end int) {
 	b.prctl("set the process's name", unix.PR_SET_NAME, b.String("stack-init"))
-	b.Call("mark descriptors close-on-exec", unix.SYS_CLOSE_RANGE,
-		stub.Int(keep), stub.Int(0xffffffff), stub.Int(unix.CLOSE_RANGE_CLOEXEC))
+	b.closeRange("close what was inherited", end, ^uint32(0), 0)
+	b.closeRange("mark descriptors close-on-exec", own, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
 	number := b.Slot()
 	again, done := b.Here(), b.Label()
 	b.Compute(number, number, 0, ^uint64(0), stub.Int(1))
@@ -48,6 +49,10 @@ func (b *builder) beginning(keep int) {
 	b.Jump(again)
 	b.Place(done)
 	b.signalMask(b.zeros)
+}
+
+func (b *builder) closeRange(do string, first int, last uint32, flags int) {
+	b.Call(do, unix.SYS_CLOSE_RANGE, stub.Int(first), stub.Int(last), stub.Int(flags))
 }
 
 func (b *builder) signalMask(set stub.Addr) {

@@ -152,7 +152,7 @@ func (c *control) send(ctx context.Context, m message, file *os.File) error {
 func (c *control) expect(ctx context.Context, m message) (*os.File, error) {
 	got, fd, err := c.receive(ctx)
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the container's first process ended while it was being created")
+		return nil, fmt.Errorf("the container's first process ended while it was being created (before message %d)", m)
 	}
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (c *control) expect(ctx context.Context, m message) (*os.File, error) {
 	return fd, nil
 }
 
-// finish reads until execve(2) has closed the other end: nil.
+// finish reads until the other end is closed, by execve(2) or otherwise: nil.
 func (c *control) finish(ctx context.Context) error {
 	m, _, err := c.receive(ctx)
 	if errors.Is(err, io.EOF) {

@@ -49,7 +49,11 @@ func (r *Runtime) Create(ctx context.Context, b runtime.Bundle) (runtime.Created
 	c := &creating{Bundle: &b, runtime: r, home: h}
 	defer c.close()
 	if err := c.create(ctx); err != nil {
-		return runtime.Created{}, errors.Join(err, c.undo())
+		undone := c.undo()
+		if c.child != nil {
+			err = errors.Join(err, c.child.fate)
+		}
+		return runtime.Created{}, errors.Join(err, undone)
 	}
 	return runtime.Created{
 		Pid: c.record.Pid, StartTime: c.record.StartTime,
@@ -278,8 +282,10 @@ func (c *creating) release(ctx context.Context) (err error) {
 	if err := c.child.control.send(ctx, msgGo, c.child.terminal); err != nil {
 		return c.child.reason(ctx, err)
 	}
-	_, err = c.child.control.expect(ctx, msgCreated)
-	return err
+	if _, err := c.child.control.expect(ctx, msgCreated); err != nil {
+		return err
+	}
+	return c.child.control.finish(ctx) // from now on it is seen as created
 }
 
 // undo leaves nothing behind of a failed create.

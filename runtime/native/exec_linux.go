@@ -125,7 +125,7 @@ func (x *executing) script(keep int) ([]byte, stub.Table, error) {
 	control, init := stub.Int(keep), stub.Int(keep+1)
 	b := newBuilder()
 	b.ReportTo(control)
-	b.beginning(keep)
+	b.beginning(keep, keep+2)
 	b.resources(program)
 	b.hide()
 	b.Call("join the container's namespaces", unix.SYS_SETNS, init, stub.Int(x.Namespaces&^unix.CLONE_NEWPID))

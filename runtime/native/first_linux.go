@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ type firstProcess struct {
 	mine     bool
 	control  *control
 	terminal *os.File // to be handed over, or nil
+	fate     error    // how it ended, when somebody else killed it
 
 	controlInode, listenInode uint64
 }
@@ -50,7 +52,7 @@ func (c *creating) forkFirst(ctx context.Context) (*firstProcess, error) {
 	}
 	p := &firstProcess{control: ours, mine: !c.runtime.cloneParent}
 	if err := c.forkStages(ctx, p, image, theirs, dir); err != nil {
-		err = errors.Join(err, p.kill())
+		err = errors.Join(err, p.kill(), p.fate)
 		p.close()
 		return nil, err
 	}
@@ -256,10 +258,17 @@ func (p *firstProcess) takePidFD() *os.File {
 	return f
 }
 
-// kill ends the process, with its pid namespace, and reaps it if it is ours.
+// kill ends the process, with its pid namespace, and reaps it if it is ours. When
+// somebody else was faster, such as the kernel for want of memory, fate tells: it
+// is the reason of whatever failed.
 func (p *firstProcess) kill() error {
 	if p.pidfd == nil {
 		return nil
+	}
+	killed := ended(p.pidfd)
+	if !killed && p.mine {
+		time.Sleep(20 * time.Millisecond)
+		killed = ended(p.pidfd)
 	}
 	if err := signalProcess(p.pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
 		return fmt.Errorf("cannot kill the container's first process: %w", err)
@@ -267,8 +276,14 @@ func (p *firstProcess) kill() error {
 	if err := awaitEnd(context.Background(), p.pidfd); err != nil {
 		return fmt.Errorf("cannot wait for the container's first process: %w", err)
 	}
-	if p.mine {
-		reap(p.pid)
+	if !p.mine {
+		return nil
+	}
+	if status, err := reap(p.pid); err == nil && killed {
+		println("DEBUG status", status)
+	}
+	if status, err := reap(p.pid); err == nil && killed && status.Signaled() {
+		p.fate = fmt.Errorf("the container's first process was killed by signal %d (%v)", status.Signal(), status.Signal())
 	}
 	return nil
 }

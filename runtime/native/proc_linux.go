@@ -8,32 +8,37 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
 )
 
-// procStat returns a process's state letter and start time; ErrNotRunning when
-// there is no such process.
-func procStat(pid int) (byte, uint64, error) {
+// procStat tells whether a process is past the beginning of its exit, and its
+// start time; ErrNotRunning when there is no such process. The first process of a
+// pid namespace can stay in its exit for long: until every process that others
+// forked into the namespace has been reaped by them.
+func procStat(pid int) (exiting bool, start uint64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return 0, 0, runtime.ErrNotRunning
+		return false, 0, runtime.ErrNotRunning
 	}
 	if err != nil {
-		return 0, 0, err
+		return false, 0, err
 	}
 	// The name, in parentheses, may contain anything.
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) < 20 {
-		return 0, 0, fmt.Errorf("cannot parse status of process %d", pid)
+		return false, 0, fmt.Errorf("cannot parse status of process %d", pid)
 	}
-	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	if err != nil {
-		return 0, 0, fmt.Errorf("cannot parse status of process %d: %w", pid, err)
+	flags, err1 := strconv.ParseUint(string(fields[6]), 10, 64)
+	start, err2 := strconv.ParseUint(string(fields[19]), 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, 0, fmt.Errorf("cannot parse status of process %d: %w", pid, err)
 	}
-	return fields[0][0], start, nil
+	const pfExiting = 4
+	return flags&pfExiting != 0 || bytes.ContainsAny(fields[0], "ZXx"), start, nil
 }
 
 // alive says whether the process that was recorded still runs.
@@ -41,11 +46,11 @@ func alive(pid int, start uint64) (bool, error) {
 	if pid == 0 {
 		return false, nil
 	}
-	state, now, err := procStat(pid)
+	exiting, now, err := procStat(pid)
 	if errors.Is(err, runtime.ErrNotRunning) {
 		return false, nil
 	}
-	return err == nil && now == start && state != 'Z' && state != 'X' && state != 'x', err
+	return err == nil && now == start && !exiting, err
 }
 
 // openProcess returns a pidfd of the recorded process; ErrNotRunning when it has
@@ -138,12 +143,30 @@ func awaitEnd(ctx context.Context, pidfd *os.File) error {
 	}
 }
 
-// reap waits for a child of ours, if it is one.
-func reap(pid int) {
+// reap waits for a child of ours; an error says that it is none.
+func reap(pid int) (status unix.WaitStatus, err error) {
 	for {
-		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
+		_, err = unix.Wait4(pid, &status, unix.WALL, nil)
 		if !errors.Is(err, unix.EINTR) {
-			return
+			return status, err
+		}
+	}
+}
+
+// awaitRelease returns when a killed process has given up its namespaces, which
+// comes shortly before its end, and without its end when that has to wait (see
+// procStat). Only the end is an event.
+func awaitRelease(ctx context.Context, pid int, pidfd *os.File) error {
+	const pause = 20 * time.Millisecond
+	for {
+		soon, cancel := context.WithTimeout(ctx, pause)
+		err := awaitEnd(soon, pidfd)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err != nil {
+			return nil
 		}
 	}
 }

@@ -38,7 +38,7 @@ func creationScript(c creation) *builder {
 	b := newBuilder()
 	control := stub.Int(controlFD)
 	b.ReportTo(control)
-	b.beginning(3)
+	b.beginning(3, firstFree)
 	b.resources(c.program)
 	if c.own != c.fresh { // others are in there already
 		b.hide()
@@ -53,6 +53,7 @@ func creationScript(c creation) *builder {
 	}
 	b.fork(control, c.fresh, cgroup)
 
+	b.closeRange("close what has been used", userFD, cgroupFD, 0)
 	b.await(control) // the id maps
 	if c.fresh&unix.CLONE_NEWUSER != 0 {
 		b.becomeRoot()

@@ -46,7 +46,7 @@ func (b *builder) reaper(terminal bool) {
 	b.Call(do, unix.SYS_CLONE, stub.Int(unix.SIGCHLD), stub.Int(0), stub.Int(0), stub.Int(0), stub.Int(0)).Into(child)
 	b.If(child, stub.Int(0), childDoes)
 	b.ReportTo(stub.Int(-1))
-	b.Call(do, unix.SYS_CLOSE_RANGE, stub.Int(3), stub.Int(0xffffffff), stub.Int(0))
+	b.closeRange(do, 3, ^uint32(0), 0)
 	b.reap(child, all)
 
 	b.Place(childDoes)

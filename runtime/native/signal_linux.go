@@ -160,7 +160,7 @@ func (rec *record) destroy(ctx context.Context, group *cgroup.Group) error {
 		if err := signalProcess(pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
 			return err
 		}
-		if err := awaitEnd(ctx, pidfd); err != nil {
+		if err := awaitRelease(ctx, rec.Pid, pidfd); err != nil {
 			return err
 		}
 	} else if !errors.Is(err, runtime.ErrNotRunning) {

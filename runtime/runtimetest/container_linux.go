@@ -57,7 +57,7 @@ func (s *suite) create(t testing.TB, spec *specs.Spec, change ...func(*runtime.B
 func (s *suite) tryCreate(t testing.TB, spec *specs.Spec, change ...func(*runtime.Bundle)) (*box, error) {
 	t.Helper()
 	b := &box{t: t, rt: s.runtime, id: newID(), out: make(chan string, 1)}
-	spec.Linux.CgroupsPath = "/stack-test/" + b.id
+	spec.Linux.CgroupsPath = "/stack/conformance/" + b.id
 	inR, inW := pipe(t)
 	outR, outW := pipe(t)
 	bundle := runtime.Bundle{ID: b.id, Spec: spec, Stdin: inR, Stdout: outW, Stderr: outW}
@@ -193,8 +193,8 @@ func checkGone(t testing.TB, id string) {
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
 		if len(fields) > 8 && strings.Contains(line, " - cgroup") {
-			if _, err := os.Stat(fields[4] + "/stack-test/" + id); err == nil {
-				t.Errorf("cgroup %s/stack-test/%s is left", fields[4], id)
+			if _, err := os.Stat(fields[4] + "/stack/conformance/" + id); err == nil {
+				t.Errorf("cgroup %s/stack/conformance/%s is left", fields[4], id)
 			}
 		}
 	}

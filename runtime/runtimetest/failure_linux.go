@@ -79,7 +79,7 @@ func (s *suite) cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	id := newID()
 	spec := s.shell("exit 0")
-	spec.Linux.CgroupsPath = "/stack-test/" + id
+	spec.Linux.CgroupsPath = "/stack/conformance/" + id
 	_, err := s.runtime.Create(ctx, runtime.Bundle{
 		ID: id, Spec: spec,
 		Attach: func(inner context.Context, _ int) error { cancel(); <-inner.Done(); return inner.Err() },

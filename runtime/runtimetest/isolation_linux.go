@@ -47,8 +47,8 @@ func (s *suite) ownNamespaces(t *testing.T) {
 // The user's program is pid 1, leads its session, and no program of the host is
 // to be seen.
 func (s *suite) firstProcess(t *testing.T) {
-	out, _ := s.run(t, s.shell("echo $$; cut -d' ' -f4-6 /proc/1/stat; readlink /proc/1/exe; ls /proc | grep -c '^[0-9]*$'"))
-	expect(t, "output", out, "1\n0 1 1\n/bin/busybox\n3")
+	out, _ := s.run(t, s.shell("echo $$; cut -d' ' -f4-6 /proc/1/stat; readlink /proc/1/exe; set -- /proc/[0-9]*; echo $#"))
+	expect(t, "output", out, "1\n0 1 1\n/bin/busybox\n1")
 }
 
 // status returns fields of /proc/self/status.
@@ -143,19 +143,21 @@ func (s *suite) rootFS(t *testing.T) {
 
 // The creator's keys are not the container's.
 func (s *suite) keyring(t *testing.T) {
-	// Threads without a session keyring possess the user's.
-	for _, ring := range []int{unix.KEY_SPEC_USER_SESSION_KEYRING, unix.KEY_SPEC_SESSION_KEYRING} {
-		key, err := unix.AddKey("user", "stack-test-key", []byte("secret"), ring)
-		if errors.Is(err, unix.ENOSYS) {
-			t.Skip("this kernel has no keyrings")
-		}
-		must(t, err)
-		defer unix.KeyctlInt(unix.KEYCTL_UNLINK, key, ring, 0, 0)
-		must(t, unix.KeyctlSetperm(key, 0x3f000000)) // to those who possess it only
+	name := "stack-" + newID()[:16]
+	ring := unix.KEY_SPEC_USER_SESSION_KEYRING
+	if link, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false); err == nil && link != 0 {
+		ring = unix.KEY_SPEC_SESSION_KEYRING // else threads possess the user's
 	}
+	key, err := unix.AddKey("user", name, []byte("secret"), ring)
+	if errors.Is(err, unix.ENOSYS) {
+		t.Skip("this kernel has no keyrings")
+	}
+	must(t, err)
+	defer unix.KeyctlInt(unix.KEYCTL_UNLINK, key, ring, 0, 0)
+	must(t, unix.KeyctlSetperm(key, 0x3f000000)) // to those who possess it only
 	own, err := os.ReadFile("/proc/keys")
 	must(t, err)
-	if !strings.Contains(string(own), "stack-test-key") {
+	if !strings.Contains(string(own), name) {
 		t.Fatalf("the key is not to be seen: %s", own)
 	}
 	spec := s.shell("cat /proc/keys")
@@ -164,7 +166,7 @@ func (s *suite) keyring(t *testing.T) {
 	b := s.create(t, spec).start()
 	b.wait()
 	out, _ := s.execOutput(t, s.waiting(t, HostUser, func(c *specs.Spec) { c.Linux.MaskedPaths = nil }), "cat", "/proc/keys")
-	if text := b.output() + out; strings.Contains(text, "stack-test-key") || !strings.Contains(text, "keyring") {
+	if text := b.output() + out; strings.Contains(text, name) || !strings.Contains(text, "keyring") {
 		t.Errorf("a key of the creator is visible: %q", text)
 	}
 }

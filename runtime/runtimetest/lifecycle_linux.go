@@ -147,7 +147,7 @@ func (s *suite) unknown(t *testing.T) {
 func (s *suite) exists(t *testing.T) {
 	b := s.waiting(t)
 	_, err := s.tryCreate(t, s.shell("exit 0"), func(n *runtime.Bundle) {
-		n.ID, n.Spec.Linux.CgroupsPath = b.id, "/stack-test/"+b.id
+		n.ID, n.Spec.Linux.CgroupsPath = b.id, "/stack/conformance/"+b.id
 	})
 	expectError(t, "second create", err, runtime.ErrExists)
 	expect(t, "the first", b.state(), runtime.Running)

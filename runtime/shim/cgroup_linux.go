@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// A shim has cgroups of its own, named alike at the top of every hierarchy, so
-// that it outlives the systemd scope or CI job it was started from. All of this is
-// best effort: without the right to move, the shim stays where it is.
+// A shim has cgroups of its own, with one path (such as stack/PROJECT/shim) from
+// the top of every hierarchy, so that it outlives the systemd scope or CI job it
+// was started from. All of this is best effort: without the right to move, the
+// shim stays where it is. Directories above the last are shared with containers
+// and other stacks; they go when empty, so they may vanish at any moment.
 
 // hierarchy is a mounted cgroup hierarchy.
 type hierarchy struct {
@@ -41,25 +43,60 @@ func hierarchies() []hierarchy {
 }
 
 // joinCgroups moves the calling thread, and so what it forks, into the cgroups
-// called name. Moving a thread through a v1 tasks file costs 0.04 ms where moving
-// a process costs ten. For v2 it returns the directory for clone3, or nil.
-func joinCgroups(name string) *os.File {
+// at path. Moving a thread through a v1 tasks file costs 0.04 ms where moving a
+// process costs ten. For v2 it returns the directory for clone3, or nil.
+func joinCgroups(path string) *os.File {
 	var v2 *os.File
 	for _, h := range hierarchies() {
-		dir := filepath.Join(h.mount, name)
-		if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		dir, err := makeCgroup(h.mount, path)
+		if err != nil {
 			continue
 		}
 		if h.v2 {
 			v2, _ = os.Open(dir)
 			continue
 		}
-		inheritCPUs(h.mount, dir)
 		if os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0) != nil {
-			os.Remove(dir)
+			removeCgroup(h.mount, path)
 		}
 	}
 	return v2
+}
+
+// makeCgroup makes the cgroup at path and what is missing above, starting over
+// when another removes that meanwhile.
+func makeCgroup(mount, path string) (dir string, err error) {
+	if !filepath.IsLocal(path) {
+		return "", os.ErrInvalid
+	}
+	for range 100 {
+		dir = mount
+		for name := range strings.SplitSeq(path, "/") {
+			parent := dir
+			dir = filepath.Join(dir, name)
+			if err = os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+				break
+			}
+			inheritCPUs(parent, dir)
+		}
+		if err == nil || os.IsExist(err) {
+			return dir, nil
+		}
+		if !os.IsNotExist(err) {
+			break
+		}
+	}
+	return "", err
+}
+
+// removeCgroup removes the cgroup at path and those above that are empty;
+// rmdir(2) decides.
+func removeCgroup(mount, path string) {
+	for ; path != "." && filepath.IsLocal(path); path = filepath.Dir(path) {
+		if err := os.Remove(filepath.Join(mount, path)); err != nil && !os.IsNotExist(err) {
+			return
+		}
+	}
 }
 
 // inheritCPUs fills in a new cpuset, which takes no task while it is empty.
@@ -78,22 +115,22 @@ func inheritCPUs(parent, dir string) {
 	}
 }
 
-// RemoveCgroup removes the cgroups called name that a killed shim left.
-func RemoveCgroup(name string) {
+// RemoveCgroup removes the cgroups at path that a killed shim left, and those
+// above that are empty.
+func RemoveCgroup(path string) {
 	for _, h := range hierarchies() {
-		_ = os.Remove(filepath.Join(h.mount, name))
+		removeCgroup(h.mount, path)
 	}
 }
 
-// leaveCgroup moves this process up, out of the cgroups called name, and removes
+// leaveCgroup moves this process up, out of the cgroups at path, and removes
 // them.
-func leaveCgroup(name string) {
+func leaveCgroup(path string) {
 	for _, h := range hierarchies() {
-		dir := filepath.Join(h.mount, name)
-		if _, err := os.Stat(dir); err != nil {
+		if _, err := os.Stat(filepath.Join(h.mount, path)); err != nil {
 			continue
 		}
 		_ = os.WriteFile(filepath.Join(h.mount, "cgroup.procs"), []byte("0"), 0)
-		_ = os.Remove(dir)
+		removeCgroup(h.mount, path)
 	}
 }

@@ -1,11 +1,7 @@
 package shim
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -214,136 +210,6 @@ func (s *server) dropProcess(c *container) {
 	}
 	c.pidfd.Close()
 	c.adopt, c.pidfd = Request{}, nil
-}
-
-// record writes the exit record, trying again for as long as the disk is full.
-func (s *server) record(r Request, exit runtime.Exit) {
-	if r.Exit == "" {
-		return
-	}
-	rec := ExitRecord{Version: 1, ID: r.ID, Pid: r.Pid, StartTime: r.StartTime, Exit: exit}
-	err := writeRecord(r.Exit, rec)
-	if err == nil {
-		return
-	}
-	s.log.Error("cannot write exit record", "id", r.ID, "code", exit.Code, "error", err)
-	if errors.Is(err, os.ErrNotExist) {
-		return // the container was deleted
-	}
-	go func() {
-		for wait := firstBackoff; err != nil && !errors.Is(err, os.ErrNotExist); wait = min(2*wait, maxBackoff) {
-			time.Sleep(wait)
-			err = writeRecord(r.Exit, rec)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.wake()
-	}()
-}
-
-// writeRecord keeps a record that is there for the same process already when
-// the new one knows less.
-func writeRecord(path string, rec ExitRecord) error {
-	if rec.Unknown {
-		if old, err := ReadExit(path); err == nil && old.Pid == rec.Pid && old.StartTime == rec.StartTime {
-			return nil
-		}
-	}
-	return writeJSON(path, rec)
-}
-
-// ReadExit reads the exit record at path. Errors: fs.ErrNotExist while the
-// process lives.
-func ReadExit(path string) (ExitRecord, error) {
-	var rec ExitRecord
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return rec, err
-	}
-	if err := json.Unmarshal(b, &rec); err != nil {
-		return rec, fmt.Errorf("cannot read exit record %q: %w", path, err)
-	}
-	return rec, nil
-}
-
-// writeJSON replaces the file at path in one step.
-func writeJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-// setStdio starts copying for r.ID, in place of an earlier use of the ID.
-func (s *server) setStdio(r Request, fds []int) error {
-	s.mu.Lock()
-	c := s.containers[r.ID]
-	var old *stdio
-	if c != nil {
-		old = c.io
-	}
-	same := old != nil && old.req.Gen != 0 && old.req.Gen == r.Gen
-	s.mu.Unlock()
-	if same { // handed over twice
-		closeFDs(fds)
-		return nil
-	}
-	if old != nil { // one writer a log
-		old.abort()
-	}
-	io, err := newStdio(r, fds, s.bufs)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c = s.of(r.ID)
-	c.io = io
-	io.run(func(name string) { s.streamEnded(c, io, name) })
-	s.release(c, io)
-	return nil
-}
-
-func (s *server) streamEnded(c *container, io *stdio, name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(io.streams, name)
-	s.drop(Drop{kind(io, name) + "/" + c.id, io.req.Gen})
-	if c.pidfd == nil && len(io.streams) == 0 {
-		s.closeInput(c, io)
-	}
-	s.release(c, io)
-}
-
-// closeInput closes the shim's side of the container's input.
-func (s *server) closeInput(c *container, io *stdio) {
-	if io.stdin != nil {
-		io.closeStdin()
-		s.drop(Drop{"stdin/" + c.id, io.req.Gen})
-	}
-	s.release(c, io)
-}
-
-// release lets go of io when nothing of it is open.
-func (s *server) release(c *container, io *stdio) {
-	if c.io == io && len(io.streams) == 0 && io.stdin == nil {
-		c.io = nil
-		s.tidy(c)
-	}
-}
-
-// kind is the name of a stream's descriptor in a take.
-func kind(io *stdio, name string) string {
-	if io.req.Terminal {
-		return "tty"
-	}
-	return name
 }
 
 // forget drops everything of a container.

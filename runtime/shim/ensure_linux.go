@@ -24,7 +24,8 @@ type StartOptions struct {
 	Controller []string
 	// Env is the environment of both; nil is the caller's.
 	Env []string
-	// Cgroup names the shim's own cgroups; empty leaves it in the caller's.
+	// Cgroup is the path of the shim's own cgroups from the top of each hierarchy,
+	// such as "stack/PROJECT/shim"; empty leaves it in the caller's.
 	Cgroup string
 }
 
@@ -46,16 +47,9 @@ func Ensure(ctx context.Context, o StartOptions) (*Client, error) {
 	if c, err := connect(ctx, o.Dir); err == nil || !errors.Is(err, ErrNoShim) {
 		return c, err
 	}
-	if err := makeDir(o.Dir); err != nil {
-		return nil, err
-	}
-	// The directory itself is the lock: it leaves no file behind.
-	d, err := os.Open(o.Dir)
+	d, err := lockDir(ctx, o.Dir)
 	if err != nil {
 		return nil, err
-	}
-	if err := flock(ctx, d); err != nil {
-		return nil, fmt.Errorf("cannot lock %q: %w", o.Dir, err)
 	}
 	defer d.Close()
 	if c, err := connect(ctx, o.Dir); err == nil || !errors.Is(err, ErrNoShim) {
@@ -65,6 +59,33 @@ func Ensure(ctx context.Context, o StartOptions) (*Client, error) {
 		return nil, fmt.Errorf("cannot start shim: %w", err)
 	}
 	return connect(ctx, o.Dir)
+}
+
+// lockDir makes and locks dir. The directory itself is the lock: it leaves no file
+// behind. One that Vacate removed while we waited is made anew.
+func lockDir(ctx context.Context, dir string) (*os.File, error) {
+	for {
+		if err := makeDir(dir); err != nil {
+			return nil, err
+		}
+		d, err := os.Open(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(ctx, d); err != nil {
+			d.Close()
+			return nil, fmt.Errorf("cannot lock %q: %w", dir, err)
+		}
+		held, err1 := d.Stat()
+		named, err2 := os.Stat(dir)
+		if err1 == nil && err2 == nil && os.SameFile(held, named) {
+			return d, nil
+		}
+		d.Close()
+	}
 }
 
 // connect dials and checks the version. A shim that is stopping is waited out:

@@ -111,4 +111,18 @@ func TestRestartUnderTheSameID(t *testing.T) {
 	if got, want := s.text("a", "stdout"), "run 0\nrun 1\nrun 2\nrun 3\nrun 4\n"; got != want {
 		t.Fatalf("%q", got)
 	}
+	// What the shim dropped of earlier uses is not taken for the present one.
+	old := s.order(order{Do: "state"}).Pid
+	s.run("a", ticker)
+	s.awaitText("a", "tick 1\n")
+	s.kill(s.pid)
+	s.connect()
+	s.awaitController(old)
+	seen := len(s.text("a", "stdout"))
+	for len(s.text("a", "stdout")) == seen && s.ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if s.ctx.Err() != nil {
+		t.Error("the new use's output is not copied after the shim's death")
+	}
 }

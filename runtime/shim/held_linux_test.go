@@ -142,6 +142,7 @@ func TestBadRequests(t *testing.T) {
 
 // An exit is not lost to a full disk.
 func TestExitRecordWaitsForSpace(t *testing.T) {
+	needRoot(t, "to mount a tmpfs")
 	s := newStack(t)
 	disk := s.dir + "/containers"
 	if err := os.MkdirAll(disk, 0o700); err != nil {

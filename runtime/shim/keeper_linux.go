@@ -2,7 +2,6 @@ package shim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -33,16 +32,20 @@ type Keeper struct {
 	stdios map[string]Request
 }
 
-// NewKeeper connects a controller to the shim that started it, waits until it
-// is the only controller, and takes over what the shim holds.
+// NewKeeper connects a controller to the shim that started it and takes over
+// what the shim holds. It fails with fs.ErrExist beside a living controller.
 func NewKeeper(ctx context.Context, o StartOptions) (*Keeper, error) {
 	lock, err := openControllerLock(o.Dir + "/controller.lock")
 	if err != nil {
 		return nil, err
 	}
-	if holder, err := tryControllerLock(lock); err != nil || holder != 0 {
+	holder, err := tryControllerLock(lock)
+	if err == nil && holder != 0 {
+		err = fmt.Errorf("process %d is: %w", holder, os.ErrExist)
+	}
+	if err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("cannot be the controller of %q: process %d is (%w)", o.Dir, holder, errors.Join(err, os.ErrExist))
+		return nil, fmt.Errorf("cannot be the controller of %q: %w", o.Dir, err)
 	}
 	k := &Keeper{
 		opt: o, lock: lock,

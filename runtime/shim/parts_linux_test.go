@@ -236,7 +236,7 @@ func outputs(ctx context.Context, k *Keeper, dir string, o order) ([]*os.File, e
 	if o.Terminal {
 		return terminal(ctx, k, dir, o)
 	}
-	s, err := OpenStdio(containerDir(dir, o.ID), 0, 0, o.Stdin)
+	s, err := OpenStdio(containerDir(dir, o.ID), os.Geteuid(), os.Getegid(), o.Stdin)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ type Options struct {
 	// Ready is a pipe: once the sockets listen "ok" is written and it is closed;
 	// when Run fails earlier, the error. May be nil.
 	Ready *os.File
-	// Cgroup is the name the starter gave to the shim's own cgroups; they are
+	// Cgroup is the path the starter gave to the shim's own cgroups; they are
 	// removed at the end. May be empty.
 	Cgroup string
 	// Log receives the shim's own messages; nil is text on standard error, which

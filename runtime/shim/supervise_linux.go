@@ -19,7 +19,7 @@ const (
 
 // handoverPatience is how long the controller of a dead shim may take to hand
 // over what it has and exit.
-const handoverPatience = 10 * time.Second
+const handoverPatience = 5 * time.Second
 
 // maxLog is the size above which shim.log is set aside before a controller
 // starts.

@@ -70,6 +70,8 @@ func (c *Client) Do(ctx context.Context, cmd scheduler.Command, each func(schedu
 			return ctx.Err()
 		case err != nil:
 			return fmt.Errorf("lost the controller while it worked; what was asked is recorded and goes on: %w", err)
+		case r.Done && r.Code != 0:
+			return &scheduler.StartError{Reason: r.Error, Code: r.Code}
 		case r.Done && r.Error != "":
 			return errors.New(r.Error)
 		case r.Done:

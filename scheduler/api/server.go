@@ -73,6 +73,10 @@ func (s *Server) do(w http.ResponseWriter, r *http.Request) {
 	last := scheduler.Reply{Done: true}
 	if err != nil {
 		last.Error = err.Error()
+		var start *scheduler.StartError
+		if errors.As(err, &start) {
+			last.Code = start.Code
+		}
 	}
 	send(last)
 }

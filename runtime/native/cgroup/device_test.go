@@ -3,6 +3,8 @@ package cgroup
 import (
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func rule(allow bool, kind byte, major, minor int64, a access) deviceRule {
@@ -65,4 +67,49 @@ func TestPaths(t *testing.T) {
 	if got := disposable("/system.slice/x"); got != nil {
 		t.Errorf("%v are not ours", got)
 	}
+}
+
+// grants runs rules one after the other, as their order means them, for one
+// permission of one device.
+func grants(rules []deviceRule, asked deviceRule) bool {
+	verdict := false
+	for _, r := range rules {
+		if r.kind == 'a' || r.access&asked.access != 0 && r.covers(asked) {
+			verdict = r.allow
+		}
+	}
+	return verdict
+}
+
+// Whatever table the rules come to, it grants what they grant.
+func TestDeviceTableMeansItsRules(t *testing.T) {
+	device := func(t *rapid.T, lowest int64) deviceRule {
+		return deviceRule{
+			kind:  rapid.SampledFrom([]byte("bc")).Draw(t, "kind"),
+			major: rapid.Int64Range(lowest, 2).Draw(t, "major"),
+			minor: rapid.Int64Range(lowest, 2).Draw(t, "minor"),
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		rules := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) deviceRule {
+			r := device(t, anyNumber)
+			r.access = access(rapid.IntRange(1, int(accessAll)).Draw(t, "access"))
+			r.allow = rapid.Bool().Draw(t, "allow")
+			if rapid.IntRange(0, 9).Draw(t, "all") == 0 {
+				r = rule(r.allow, 'a', anyNumber, anyNumber, accessAll)
+			}
+			return r
+		}), 0, 6).Draw(t, "rules")
+		table, err := tableOf(rules)
+		if err != nil {
+			return
+		}
+		asked := device(t, 0)
+		asked.access = rapid.SampledFrom([]access{accessRead, accessWrite, accessMknod}).Draw(t, "asked")
+		base := rule(table.allowAll, 'a', anyNumber, anyNumber, accessAll)
+		reduced := append([]deviceRule{base}, table.exceptions...)
+		if got, want := grants(reduced, asked), grants(rules, asked); got != want {
+			t.Fatalf("%v come to %v, which grants %q: %v instead of %v", rules, reduced, asked, got, want)
+		}
+	})
 }

@@ -244,6 +244,8 @@ func refuseOwn(t tree) error {
 func (g *Group) Delete() error { return g.fail("remove", g.tree.remove()) }
 
 // Stats tells what the group uses now. Memory leaves inactive page cache out.
+// Version 1 counts block I/O only on disks for which some group on the machine
+// has a throttle (Linux 6.10 and later) or which the BFQ scheduler serves.
 func (g *Group) Stats() (runtime.Stats, error) {
 	s, err := g.tree.stats()
 	return s, g.fail("read statistics of", err)
@@ -256,9 +258,10 @@ func (g *Group) OOMKills() (uint64, error) {
 	return n, g.fail("read the OOM kills of", err)
 }
 
-// OOMEvents sends after each time the group ran out of memory, until ctx ends or
-// the group is removed; then the channel is closed. Events that nobody takes
-// meld into one. Version 1 tells before it kills, so OOMKills may lag behind.
+// OOMEvents sends after each time the group ran out of memory, until ctx ends;
+// then the channel is closed. End ctx when the group goes: version 2 does not
+// tell that. Events that nobody takes meld into one. Version 1 tells before it
+// kills, so OOMKills may lag behind.
 func (g *Group) OOMEvents(ctx context.Context) (<-chan struct{}, error) {
 	c, err := g.tree.oomEvents(ctx)
 	return c, g.fail("watch the memory of", err)

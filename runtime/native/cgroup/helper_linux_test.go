@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,21 +81,8 @@ func start(g *Group, args ...string) (*exec.Cmd, error) {
 	}
 	defer null.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
-	done := make(chan error)
-	var run func()
-	run = func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			again := make(chan struct{})
-			go func() { defer close(again); run() }()
-			<-again // holds the main thread until another one did it
-			runtime.UnlockOSThread()
-			return
-		}
-		done <- spawn(g, cmd)
-	}
-	go run()
-	return cmd, <-done
+	onThread(func() { err = spawn(g, cmd) })
+	return cmd, err
 }
 
 func spawn(g *Group, cmd *exec.Cmd) error {
@@ -174,3 +160,20 @@ func wantError(t testing.TB, err, target error) {
 }
 
 func isV1(t testing.TB) bool { return needHost(t).Mode != V2 }
+
+// loopDevice makes a block device of 8 MB for the test.
+func loopDevice(t testing.TB) (path string, number uint64) {
+	t.Helper()
+	file := t.TempDir() + "/disk"
+	check(t, os.WriteFile(file, nil, 0o600))
+	check(t, os.Truncate(file, 8*mb))
+	out, err := exec.Command("losetup", "--find", "--show", file).Output()
+	if err != nil {
+		unable(t, "loop devices are not to be had: "+err.Error())
+	}
+	path = strings.TrimSpace(string(out))
+	t.Cleanup(func() { check(t, exec.Command("losetup", "--detach", path).Run()) })
+	var st unix.Stat_t
+	check(t, unix.Stat(path, &st))
+	return path, st.Rdev
+}

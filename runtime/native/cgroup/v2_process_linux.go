@@ -30,8 +30,9 @@ func (g *v2) frozen() (bool, error) {
 	return keyValue(text, "frozen") == 1, notFound(err)
 }
 
-// kill writes to cgroup.kill, which also catches what forks meanwhile; kernels
-// before 5.14 do not have it.
+// kill writes to cgroup.kill, which also catches what forks meanwhile. Kernels
+// before 5.14 do not have it, and none reaches a process whose main thread has
+// ended before the others (seen on 6.1): those are killed as on version 1.
 func (g *v2) kill(limit time.Duration) error {
 	if !exists(g.at()) {
 		return nil
@@ -41,13 +42,13 @@ func (g *v2) kill(limit time.Duration) error {
 		return killFrozen(g, limit)
 	}
 	if err == nil {
-		err = awaitEvent(g.at(), "populated", 0, limit)
+		err = awaitEvent(g.at(), "populated", 0, min(exitLimit, limit))
 	}
 	switch {
 	case gone(err), errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return ErrBusy
+		return killFrozen(g, limit)
 	}
 	return err
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// binDir holds the two binaries that scripts run, built once.
+var binDir string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stack-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	args := []string{"build", "-o", dir + "/"}
+	env := append(os.Environ(), "CGO_ENABLED=0")
+	if os.Getenv("STACK_TEST_RACE") != "" {
+		args = append(args, "-race")
+		env = append(env, "CGO_ENABLED=1")
+	}
+	build := exec.Command("go", append(args, "stack/cmd/stack", "stack/cmd/stack-shim")...)
+	build.Env = env
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot build the binaries: %v\n%s", err, out)
+		return 1
+	}
+	binDir = dir
+	return m.Run()
+}
+
+// needRootTest skips a test that needs root, loudly; in CI that is a failure.
+func needRootTest(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("STACK_TEST_STRICT") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("skipped: needs root")
+}
+
+// TestScript runs the scripts of testdata/script with the real binaries, each in a
+// project and state root of its own, and checks that nothing is left on the host.
+func TestScript(t *testing.T) {
+	needRootTest(t)
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			return setupScript(t, env)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"eventually": eventually,
+			"http":       httpGet,
+			"kill9":      kill9,
+			"clean":      clean,
+		},
+		Condition: func(cond string) (bool, error) {
+			if name, ok := strings.CutPrefix(cond, "exec:"); ok {
+				_, err := exec.LookPath(name)
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",
+	})
+}
+
+// setupScript gives a script its surroundings. The root is short: socket paths and
+// overlay options have limits that real users seldom meet.
+func setupScript(t *testing.T, env *testscript.Env) error {
+	root, err := os.MkdirTemp("", "st-")
+	if err != nil {
+		return err
+	}
+	project := "t" + strings.TrimPrefix(filepath.Base(root), "st-")
+	env.Setenv("PATH", binDir+":"+os.Getenv("PATH"))
+	env.Setenv("STACK_ROOT", root)
+	env.Setenv("COMPOSE_PROJECT_NAME", project)
+	env.Setenv("P", project)
+	env.Setenv("REPO", repoDir(t))
+	env.Setenv("NO_COLOR", "1")
+	env.Defer(func() {
+		left := leftovers(root, project)
+		down := exec.Command(filepath.Join(binDir, "stack"), "-p", project, "down", "-v", "-t", "0", "--remove-orphans")
+		down.Env = append(os.Environ(), "STACK_ROOT="+root)
+		out, err := down.CombinedOutput()
+		if t.Failed() {
+			t.Logf("state of %s: %v", project, left)
+		}
+		if err != nil {
+			t.Errorf("cannot clean up %s: %v\n%s", project, err, out)
+		}
+		if left := settle(root, project); len(left) > 0 {
+			t.Errorf("left on the host after down of %s:\n  %s", project, strings.Join(left, "\n  "))
+		}
+		os.RemoveAll(root)
+	})
+	return nil
+}
+
+func repoDir(t *testing.T) string {
+	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// settle waits for the last processes of a project to end and returns what stays.
+func settle(root, project string) []string {
+	var left []string
+	for range 100 {
+		if left = leftovers(root, project); len(left) == 0 {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return left
+}

@@ -1,0 +1,101 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// ErrAmbiguous is returned for the beginning of a digest that fits several images.
+var ErrAmbiguous = errors.New("several images match")
+
+// Find chooses a record by reference, digest, or the beginning of a digest.
+// Errors: ErrNotFound, ErrAmbiguous.
+func Find(all []Record, name string) (Record, error) {
+	var match []Record
+	for _, rec := range all {
+		d := rec.Image.Digest
+		if rec.Image.Ref == name || d == name {
+			return rec, nil
+		}
+		_, hex, _ := strings.Cut(d, ":")
+		if name != "" && (strings.HasPrefix(hex, name) || strings.HasPrefix(d, name) && len(name) > len("sha256:")) {
+			match = append(match, rec)
+		}
+	}
+	switch {
+	case len(match) == 0:
+		return Record{}, fmt.Errorf("%w: %s", ErrNotFound, name)
+	case len(match) > 1 && match[0].Image.Digest != match[len(match)-1].Image.Digest:
+		return Record{}, fmt.Errorf("%w %s", ErrAmbiguous, name)
+	}
+	return match[0], nil
+}
+
+// SplitReference gives the two parts of a reference that people see in tables:
+// "oci:/srv/app" and "v1", "docker.io/library/nginx" and "1.27". The tag is empty
+// where there is none.
+func SplitReference(ref string) (repository, tag string) {
+	if r, err := parseReference(ref); err == nil {
+		return r.scheme + ":" + r.path, r.tag
+	}
+	if name, _, ok := strings.Cut(ref, "@"); ok {
+		return name, ""
+	}
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i], ref[i+1:]
+	}
+	return ref, ""
+}
+
+// Owns says whether a layer directory is the store's, not a directory of the
+// machine that an image shows (rootfs:PATH).
+func (s *Store) Owns(layer string) bool { return strings.HasPrefix(layer, s.dir+"/") }
+
+// Size is the room on disk of the image's layers in the store, each file counted
+// once. Layers that other images share are counted in full.
+func (s *Store) Size(img Image) (int64, error) {
+	var total int64
+	for _, dir := range img.Layers {
+		if !s.Owns(dir) {
+			continue
+		}
+		n, err := DiskUse(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("cannot measure layer: %w", err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// DiskUse is the room that the files below dir take. Files that vanish meanwhile
+// don't count; no link is followed.
+func DiskUse(dir string) (int64, error) {
+	var total int64
+	seen := map[uint64]bool{} // files with several names
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) && path != dir {
+				return nil
+			}
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return nil
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || d.IsDir() || st.Nlink > 1 && seen[st.Ino] {
+			return nil
+		}
+		seen[st.Ino] = st.Nlink > 1
+		total += st.Blocks * 512
+		return nil
+	})
+	return total, err
+}

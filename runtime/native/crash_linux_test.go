@@ -1,0 +1,136 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+	"stack/runtime/runtimetest"
+)
+
+// Wherever the creator is killed, State tells something sensible, Delete removes
+// everything, and no process survives.
+func TestCreatorKilled(t *testing.T) {
+	needRoot(t)
+	rootfs := runtimetest.Busybox(t)
+	for point, want := range map[string]runtime.Status{
+		"intend":  runtime.Stopped,
+		"attach":  runtime.Stopped,
+		"adopt":   runtime.Stopped,
+		"created": runtime.StatusCreated,
+	} {
+		t.Run(point, func(t *testing.T) {
+			ctx, r, id := context.Background(), newRuntime(t), testID(t)
+			cmd, line := startHelper(t, r, rootfs, id, point, 0)
+			if before, err := r.State(ctx, id); point != "created" && (err != nil || before.Status != runtime.Creating) {
+				t.Errorf("before: %+v, %v", before, err)
+			}
+			cmd.Process.Kill()
+			cmd.Wait()
+			pid, _ := strconv.Atoi(line)
+			if pid != 0 && want == runtime.Stopped { // the stub sees the end by itself
+				unix.Wait4(pid, nil, 0, nil)
+			}
+			after, err := r.State(ctx, id)
+			if err != nil || after.Status != want {
+				t.Errorf("after: %+v, %v; want %s", after, err, want)
+			}
+			if list, err := r.List(ctx); err != nil || len(list) != 1 {
+				t.Errorf("list: %v, %v", list, err)
+			}
+			check(t, r.Delete(ctx, id, false))
+			if pid != 0 && want != runtime.Stopped {
+				unix.Wait4(pid, nil, 0, nil)
+			}
+			if err := r.Delete(ctx, id, false); !errors.Is(err, runtime.ErrNotFound) {
+				t.Errorf("second delete: %v", err)
+			}
+			nothingLeft(t, id)
+		})
+	}
+}
+
+// nothingLeft looks for cgroups, mounts and processes.
+func nothingLeft(t *testing.T, id string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	check(t, err)
+	if strings.Contains(string(mounts), id) {
+		t.Error("a mount is left")
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); strings.Contains(line, " - cgroup") {
+			if _, err := os.Stat(fields[4] + "/stack/conformance/" + id); err == nil {
+				t.Errorf("a cgroup is left in %s", fields[4])
+			}
+		}
+	}
+	if n := stubs(t); n != 0 {
+		t.Errorf("%d stubs are left", n)
+	}
+}
+
+// stubs counts our children and orphans that still run the stub.
+func stubs(t *testing.T) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	check(t, err)
+	for _, e := range entries {
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil || !strings.Contains(string(stat), "(stack-init)") {
+			continue
+		}
+		if fields := strings.Fields(string(stat)); len(fields) > 3 && fields[3] == strconv.Itoa(os.Getpid()) {
+			n++
+		}
+	}
+	return n
+}
+
+// A container created with CloneParent is its creator's parent's child, and any
+// process can start it after its creator has ended.
+func TestCloneParent(t *testing.T) {
+	needRoot(t)
+	ctx, r, id := context.Background(), newRuntime(t), testID(t)
+	cmd, line := startHelper(t, r, runtimetest.Busybox(t), id, "parent", 0)
+	check(t, cmd.Wait())
+	pid, err := strconv.Atoi(line)
+	check(t, err)
+	stat, err := os.ReadFile("/proc/" + line + "/stat")
+	check(t, err)
+	if parent := strings.Fields(string(stat))[3]; parent != strconv.Itoa(os.Getpid()) {
+		t.Errorf("the parent is %s", parent)
+	}
+	check(t, r.Start(ctx, id))
+	check(t, r.Delete(ctx, id, true))
+	var status unix.WaitStatus
+	_, err = unix.Wait4(pid, &status, 0, nil)
+	check(t, err)
+	if status.Signal() != unix.SIGKILL {
+		t.Errorf("status %v", status)
+	}
+	for { // its first stage
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != nil {
+			break
+		}
+	}
+	nothingLeft(t, id)
+}
+
+// Where memfds may not be executed an unlinked file takes their place.
+func TestMemfdNoexec(t *testing.T) {
+	needRoot(t)
+	r, id := newRuntime(t), testID(t)
+	cmd, line := startHelper(t, r, runtimetest.Busybox(t), id, "noexec", unix.CLONE_NEWPID|unix.CLONE_NEWNS)
+	check(t, cmd.Wait())
+	if line != "/bin/busybox" {
+		t.Errorf("the program is %q", line)
+	}
+	nothingLeft(t, id)
+}

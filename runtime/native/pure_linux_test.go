@@ -1,0 +1,139 @@
+package native
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+	"stack/runtime/runtimetest"
+)
+
+func TestSysctlFile(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_forward":          "net/ipv4/ip_forward",
+		"net/ipv4/ip_forward":          "net/ipv4/ip_forward",
+		"net.ipv4.conf.eth0/1.forward": "net/ipv4/conf/eth0.1/forward",
+		"net/ipv4/conf/eth0.1/forward": "net/ipv4/conf/eth0.1/forward",
+		"net..x":                       "", "net/../x": "", "": "", "net.": "", "net.//.x": "",
+	} {
+		if got, err := sysctlFile(name); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestSysctlsNeedTheirNamespace(t *testing.T) {
+	for name, flag := range map[string]uintptr{
+		"net.core.somaxconn": unix.CLONE_NEWNET, "kernel.shmmax": unix.CLONE_NEWIPC, "fs.mqueue.msg_max": unix.CLONE_NEWIPC,
+		"kernel.domainname": unix.CLONE_NEWUTS,
+	} {
+		set := map[string]string{name: "1"}
+		if _, err := newSysctls(set, flag); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := newSysctls(set, ^flag); err == nil {
+			t.Errorf("%s was accepted without its namespace", name)
+		}
+	}
+}
+
+func TestSearchPath(t *testing.T) {
+	if got := searchPath([]string{"A=1", "PATH=/x", "PATH=/y"}); got != "/x" {
+		t.Errorf("got %q", got)
+	}
+	if got := searchPath([]string{"XPATH=/x"}); got != defaultPath {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestHostID(t *testing.T) {
+	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 10}, {ContainerID: 50, HostID: 7, Size: 1}}
+	for id, want := range map[uint32]uint32{0: 1000, 9: 1009, 10: 10, 50: 7} {
+		if got := hostID(id, maps); got != want {
+			t.Errorf("%d: got %d, want %d", id, got, want)
+		}
+	}
+	back, err := parseMap(string(formatMap(maps)))
+	if err != nil || !slices.Equal(back, maps) {
+		t.Errorf("got %v, %v", back, err)
+	}
+}
+
+func TestCapabilitiesThatAreMissing(t *testing.T) {
+	asked := &specs.LinuxCapabilities{
+		Bounding: []string{"CAP_CHOWN", "CAP_KILL", "CAP_NONSENSE"}, Effective: []string{"CAP_KILL"},
+	}
+	c, warnings, err := newCapabilities(asked, 1<<unix.CAP_CHOWN)
+	if err != nil || c.bounding != 1<<unix.CAP_CHOWN || c.effective != 0 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if text := strings.Join(warnings, "\n"); len(warnings) != 2 || !strings.Contains(text, "CAP_KILL") || !strings.Contains(text, "CAP_NONSENSE") {
+		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+// What is not supported is refused, never ignored.
+func TestValidate(t *testing.T) {
+	for what, change := range map[string]func(*specs.Spec){
+		"hooks":                   func(s *specs.Spec) { s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/x"}}} },
+		"process.apparmorProfile": func(s *specs.Spec) { s.Process.ApparmorProfile = "docker-default" },
+		"process.selinuxLabel":    func(s *specs.Spec) { s.Process.SelinuxLabel = "x" },
+		"linux.intelRdt":          func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
+		"linux.personality":       func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{} },
+		"no program":              func(s *specs.Spec) { s.Process.Args = nil },
+		"not absolute":            func(s *specs.Spec) { s.Process.Cwd = "tmp" },
+		"zero byte":               func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} },
+		"no root file system":     func(s *specs.Spec) { s.Root = nil },
+	} {
+		spec := runtimetest.Spec("/x", "true")
+		change(spec)
+		err := validate(runtime.Bundle{ID: "x", Spec: spec})
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	if err := validate(runtime.Bundle{ID: "x", Spec: runtimetest.Spec("/x", "true")}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The steps of a process stand in the order that makes each of them possible and
+// none of them dangerous.
+func TestOrderOfSteps(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		spec := runtimetest.Spec("/x", "true")
+		spec.Process.NoNewPrivileges = strict
+		p, _, err := newProgram(spec.Process, &filter{Program: make([]byte, 8)}, true)
+		check(t, err)
+		_, table, err := creationScript(creation{spec: spec, program: p, fresh: unix.CLONE_NEWUSER | unix.CLONE_NEWPID, own: unix.CLONE_NEWUSER | unix.CLONE_NEWPID}).ELF()
+		check(t, err)
+		want := []string{
+			"mark descriptors close-on-exec", "make namespaces", "become root of the user namespace", "become non-dumpable",
+			"change to the new root", "wait to be started", `change directory to "/"`, "limit the bounding set",
+			"install the seccomp filter", "become user 0:0", "set capabilities", `execute "true"`,
+		}
+		if strict {
+			want[8], want[9], want[10] = "become user 0:0", "set capabilities", "set no_new_privs"
+			want = slices.Insert(want, 11, "install the seccomp filter")
+		}
+		i := 0
+		for _, e := range table {
+			if i < len(want) && e.Do == want[i] {
+				i++
+			}
+		}
+		if i != len(want) {
+			t.Errorf("no_new_privs %v: %q is missing or out of place in %v", strict, want[i], table)
+		}
+	}
+}
+
+func TestRecordVersion(t *testing.T) {
+	if _, err := parseRecord([]byte(`{"Version":2}`)); err == nil {
+		t.Error("read a record of another version")
+	}
+}

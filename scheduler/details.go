@@ -1,0 +1,111 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/runtime/image"
+	"stack/spec"
+)
+
+// Details are what a container was made of, for `inspect` and for knowing which
+// layers and volumes are in use: LIB/projects/PROJECT/layers/ID/container.json
+// (0600). Written when the container is created, and again at each start. The
+// contents of secrets and configs are not in it.
+type Details struct {
+	// Service is its service as it was then, after the options of `run`.
+	Service types.ServiceConfig
+	Image   image.Image
+	// Mounts are complete from the first start on: volumes_from needs the others.
+	Mounts []UserMount
+	// Networks are the names of the networks it joins, in the order of the
+	// instance's Endpoints.
+	Networks []string
+}
+
+const detailsVersion = 1
+
+type detailsFile struct {
+	Version  int
+	Service  json.RawMessage
+	Image    image.Image
+	Mounts   []UserMount `json:",omitempty"`
+	Networks []string    `json:",omitempty"`
+}
+
+func (s *Store) detailsPath(id string) string { return filepath.Join(s.LayerDir(id), "container.json") }
+
+// SaveDetails records d for an instance that is recorded.
+func (s *Store) SaveDetails(id string, d Details) error {
+	service, err := spec.EncodeService(d.Service)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.LayerDir(id), 0o700); err != nil {
+		return fmt.Errorf("cannot record state: %w", err)
+	}
+	return writeJSON(s.detailsPath(id), detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks})
+}
+
+// LoadDetails returns what SaveDetails recorded; fs.ErrNotExist when there is none.
+func (s *Store) LoadDetails(id string) (Details, error) {
+	var f detailsFile
+	if err := readJSON(s.detailsPath(id), &f); err != nil {
+		return Details{}, err
+	}
+	if f.Version != detailsVersion {
+		return Details{}, fmt.Errorf("%s has format %d, this stack reads %d", s.detailsPath(id), f.Version, detailsVersion)
+	}
+	service, err := spec.DecodeService(f.Service)
+	return Details{service, f.Image, f.Mounts, f.Networks}, err
+}
+
+// detail records what a new container is made of; called under mu. A full disk
+// must not keep it from running.
+func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Image) {
+	d := Details{Service: svc, Image: img, Networks: networkNames(c.want.Stack.Project, svc)}
+	if from, err := c.mountsOf(c.want.Stack.Project, svc); err == nil {
+		d.Mounts, _ = UserMounts(c.want.Stack.Project, svc, img, i.Name, from) // a mistake in it fails the start
+	}
+	if err := c.Store.SaveDetails(i.ID, d); err != nil {
+		c.Log.Warn("cannot record what a container is made of", "container", i.Name, "error", err)
+	}
+}
+
+// detail records what is about to start.
+func (l *launch) detail() {
+	d := Details{Service: l.svc, Image: l.img, Mounts: l.out.Mounts, Networks: networkNames(l.stack, l.svc)}
+	if err := l.c.Store.SaveDetails(l.i.ID, d); err != nil {
+		l.c.Log.Warn("cannot record what a container is made of", "container", l.i.Name, "error", err)
+	}
+}
+
+func networkNames(p *types.Project, svc types.ServiceConfig) []string {
+	var out []string
+	for _, key := range attachments(svc) {
+		out = append(out, NetworkName(p, key))
+	}
+	return out
+}
+
+// Limits are a service's resource limits after deploy.resources took precedence;
+// zero is no limit. Swap counts memory and swap together.
+type Limits struct {
+	Memory, Swap, Reservation int64
+	CPUs                      float64
+	Pids                      int64
+}
+
+// LimitsOf reads a service's limits as Translate does.
+func LimitsOf(s types.ServiceConfig) Limits {
+	r := resourcesOf(s)
+	l := Limits{Memory: r.memory, Swap: r.swap, Reservation: r.reservation, CPUs: r.cpus, Pids: r.pids}
+	if l.Memory > 0 && l.Swap == 0 {
+		l.Swap = saturatingDouble(l.Memory)
+	}
+	return l
+}
