@@ -262,7 +262,7 @@ func (h *Host) holdStatic(c Config) {
 func (h *Host) localnet(c Config, networks []Network) error {
 	published := make(map[string]bool)
 	for _, p := range c.Ports {
-		if p.wildcard() || p.HostIP.Unmap().Is4() && p.HostIP.Unmap().IsLoopback() {
+		if host := p.HostIP.Unmap(); p.wildcard() || host.Is4() && (host.IsLoopback() || host.IsUnspecified()) {
 			published[p.Container] = true
 		}
 	}

@@ -37,7 +37,7 @@ func (h *Host) Attach(ctx context.Context, eps []Endpoint, pid int) ([]Lease, er
 		return nil, fmt.Errorf("cannot attach container %s: %w", short(container), err)
 	}
 	h.mu.Lock()
-	h.live[container] = pid
+	h.live[container] = process{pid, s.id}
 	h.mu.Unlock()
 	if err := h.publish(container); err != nil {
 		return nil, errors.Join(err, h.detach(container))
@@ -91,7 +91,7 @@ func (h *Host) attach(s *space, eps []Endpoint) (leases []Lease, err error) {
 
 // plug collects what is needed to make an endpoint's link.
 func (h *Host) plug(e Endpoint, l Lease, entry *entry) (*plug, error) {
-	r, _, err := entry.view()
+	n, err := entry.network()
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +100,14 @@ func (h *Host) plug(e Endpoint, l Lease, entry *entry) (*plug, error) {
 		return nil, fmt.Errorf("bad MAC address in lease: %w", err)
 	}
 	p := &plug{
-		endpoint: e, lease: l, network: r.Network, mac: mac, mtu: r.Network.MTU,
+		endpoint: e, lease: l, network: n, mac: mac, mtu: n.MTU,
 		alias: linkAlias(h.o.Project, e.Container, e.IfName),
 	}
 	if e.MTU > 0 {
 		p.mtu = e.MTU
 	}
 	h.mu.Lock()
-	p.bridge, p.mode = h.bridges[r.Network.ID], portMode{r.Network.Isolated, h.hairpin}
+	p.bridge, p.mode = h.bridges[n.ID], portMode{n.Isolated, h.hairpin}
 	h.mu.Unlock()
 	if p.bridge == 0 {
 		return p, h.findBridge(p)

@@ -89,7 +89,8 @@ type Port struct {
 	// Container receives the traffic on Target.
 	Container string
 	Protocol  string // "tcp" or "udp"
-	// HostIP is the zero Addr for every address of the host, both families.
+	// HostIP is the zero Addr for every address of the host, both families;
+	// 0.0.0.0 and :: are every address of one.
 	HostIP   netip.Addr
 	HostPort uint16
 	Target   uint16

@@ -90,6 +90,14 @@ func (e *entry) view() (record, []Lease, error) {
 	return r, leases, nil
 }
 
+// network is view without the leases.
+func (e *entry) network() (Network, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.refresh()
+	return e.cached.record.Network, err
+}
+
 // update changes the network under its flock. When change fails, nothing is
 // written.
 func (e *entry) update(change func(*state) error) error {

@@ -161,25 +161,25 @@ func linkElements(names []string) []element {
 func portSets(ports []Port, targets map[string]target) []set {
 	var v4, v4any, v6, v6any []element
 	for _, p := range ports {
-		t, key, host := targets[p.Container], []string{p.Protocol}, p.HostIP.Unmap()
-		if host.IsValid() {
+		t, host := targets[p.Container], p.HostIP.Unmap()
+		everywhere := !host.IsValid() || host.IsUnspecified()
+		key := []string{p.Protocol}
+		if !everywhere {
 			key = append(key, host.String())
 		}
 		key = append(key, fmt.Sprint(p.HostPort))
-		to := func(a netip.Addr) element {
-			return element{Key: key, Data: []string{a.String(), fmt.Sprint(p.Target)}}
+		add := func(specific, wildcard *[]element, to netip.Addr) {
+			e := element{Key: key, Data: []string{to.String(), fmt.Sprint(p.Target)}}
+			if everywhere {
+				specific = wildcard
+			}
+			*specific = append(*specific, e)
 		}
-		if t.IPv4.IsValid() && host.Is4() {
-			v4 = append(v4, to(t.IPv4))
+		if t.IPv4.IsValid() && !host.Is6() {
+			add(&v4, &v4any, t.IPv4)
 		}
-		if t.IPv4.IsValid() && !host.IsValid() {
-			v4any = append(v4any, to(t.IPv4))
-		}
-		if t.IPv6.IsValid() && host.Is6() {
-			v6 = append(v6, to(t.IPv6))
-		}
-		if t.IPv6.IsValid() && !host.IsValid() {
-			v6any = append(v6any, to(t.IPv6))
+		if t.IPv6.IsValid() && !host.Is4() {
+			add(&v6, &v6any, t.IPv6)
 		}
 	}
 	to4, to6 := []field{fieldIPv4, fieldPort}, []field{fieldIPv6, fieldPort}

@@ -40,6 +40,8 @@ func exampleRuleset() ruleset {
 		{Container: "web", Protocol: "tcp", HostPort: 443, Target: 8443, HostIP: netip.MustParseAddr("2001:db8::1")},
 		{Container: "api", Protocol: "udp", HostPort: 5000, Target: 5000, HostIP: netip.MustParseAddr("127.0.0.1")},
 		{Container: "api", Protocol: "tcp", HostPort: 5001, Target: 5000},
+		{Container: "web", Protocol: "udp", HostPort: 53, Target: 53, HostIP: netip.MustParseAddr("0.0.0.0")},
+		{Container: "web", Protocol: "udp", HostPort: 54, Target: 54, HostIP: netip.MustParseAddr("::")},
 		{Container: "starting", Protocol: "tcp", HostPort: 9000, Target: 9000},
 	}
 	return firewall("shop", networks, ports, targets, foreign{IPv4: []string{"eth0", "eth1"}, IPv6: []string{"eth0"}})

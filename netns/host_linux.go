@@ -36,11 +36,18 @@ type Host struct {
 	firewall sync.Mutex // guards table and published
 	table    *table
 
-	mu      sync.Mutex // guards what follows
-	applied *applied   // nil before the first Apply of this Host
-	live    map[string]int
-	bridges map[string]int // network ID to link index
-	hairpin bool           // see portMode
+	mu      sync.Mutex         // guards what follows
+	applied *applied           // nil before the first Apply of this Host
+	live    map[string]process // containers' first processes
+	bridges map[string]int     // network ID to link index
+	hairpin bool               // see portMode
+}
+
+// process is a container's first process as it was seen: a pid that was given to
+// another process since has, most likely, another network namespace.
+type process struct {
+	pid   int
+	netns uint64
 }
 
 // Open prepares to act; it changes nothing.
@@ -48,7 +55,7 @@ func Open(o Options) (*Host, error) {
 	if o.State == "" {
 		return nil, errors.New("cannot open host network: no state directory")
 	}
-	h := &Host{o: o, log: o.Log, store: newStore(o.State), live: map[string]int{}, bridges: map[string]int{}}
+	h := &Host{o: o, log: o.Log, store: newStore(o.State), live: map[string]process{}, bridges: map[string]int{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}

@@ -76,7 +76,7 @@ func socketInodes(path string, p Port, out map[string]bool) {
 }
 
 func inTheWay(p Port, bound netip.Addr) bool {
-	return p.wildcard() || bound.IsUnspecified() || bound.Unmap() == p.HostIP.Unmap()
+	return p.wildcard() || p.HostIP.IsUnspecified() || bound.IsUnspecified() || bound.Unmap() == p.HostIP.Unmap()
 }
 
 // boundInodes finds TCP sockets that are bound and do not listen, such as the

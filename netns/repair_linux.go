@@ -110,16 +110,19 @@ func rejoin(name string, bridge int, mode portMode) []request {
 func (h *Host) reattach(container string, eps []Endpoint) error {
 	defer h.changing.lock(container)()
 	h.mu.Lock()
-	pid := h.live[container]
+	p := h.live[container]
 	h.mu.Unlock()
-	if pid == 0 {
+	if p.pid == 0 {
 		return nil
 	}
-	s, err := h.openContainer(pid)
+	s, err := h.openContainer(p.pid)
 	if err != nil {
 		return nil // dead since
 	}
 	defer s.Close()
+	if s.id != p.netns {
+		return nil // another process has the pid
+	}
 	leases, err := h.leases(func(l Lease) bool { return l.Container == container })
 	if err != nil {
 		return err
@@ -184,11 +187,16 @@ func (h *Host) removeSurplus(ctx context.Context, wanted []Network) error {
 	var errs *multierror.Error
 	for _, r := range records {
 		keep := slices.ContainsFunc(wanted, func(n Network) bool { return n.ID == r.Network.ID })
-		if !keep && slices.Contains(r.Owners, h.o.Project) {
+		if !keep && (slices.Contains(r.Owners, h.o.Project) || h.hasLeases(r.Network.ID)) {
 			errs = multierror.Append(errs, h.leave(r))
 		}
 	}
 	return errs.ErrorOrNil()
+}
+
+func (h *Host) hasLeases(id string) bool {
+	_, leases, err := h.store.entry(id).view()
+	return err == nil && slices.ContainsFunc(leases, func(l Lease) bool { return l.Project == h.o.Project })
 }
 
 // leave takes the project's endpoints off a network, and removes the network

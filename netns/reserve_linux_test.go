@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestReserveTakesThePort(t *testing.T) {
 			f, err := h.Reserve(p)
 			must(t, err)
 			_, err = h.Reserve(p)
-			want := fmt.Sprintf("port %v is taken by netns.test (pid %d)", p, os.Getpid())
+			want := fmt.Sprintf("port %v is taken by %.15s (pid %d)", p, filepath.Base(os.Args[0]), os.Getpid())
 			if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, unix.EADDRINUSE) {
 				t.Errorf("second reservation of %v: %v; want %q", p, err, want)
 			}

@@ -47,7 +47,7 @@ func openRtnl() (*rtnl, error) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
-	return &rtnl{fd: fd, buf: make([]byte, 64<<10)}, nil
+	return &rtnl{fd: fd, buf: make([]byte, 16<<10)}, nil // the kernel sends 8 KiB at most
 }
 
 func (s *rtnl) Close() error { return unix.Close(s.fd) }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +17,14 @@ import (
 )
 
 // Do carries out a command and returns when the world agrees with it, cannot, or
-// ctx ends. reply is called from one goroutine with progress.
-func (c *Controller) Do(ctx context.Context, cmd Command, reply func(Reply)) error {
+// ctx ends. reply is called with progress, one call at a time.
+func (c *Controller) Do(ctx context.Context, cmd Command, each func(Reply)) error {
+	var mu sync.Mutex
+	reply := func(r Reply) {
+		mu.Lock()
+		defer mu.Unlock()
+		each(r)
+	}
 	sub := c.Bus.Subscribe()
 	defer sub.Close()
 	result := make(chan error, 1)
@@ -142,12 +149,15 @@ func (c *Controller) mark(w *Wish, cmd Command, services []string) error {
 		switch {
 		case cmd.Verb == VerbRemove:
 			c.discard(w, i, cmd)
+		case len(cmd.Containers) == 0 && cmd.Verb == VerbStop:
+			i.WantStart = 0
 		case len(cmd.Containers) == 0:
 			continue
 		case cmd.Verb == VerbStop:
-			i.WantStopped = true
+			i.WantStopped, i.WantGrace = true, cmd.Timeout
 		case cmd.Verb == VerbStart, cmd.Verb == VerbRestart:
 			i.WantStart, i.WantStopped, i.Held = w.Sequence, cmd.Verb == VerbRestart && i.live(), false
+			i.WantGrace = cmd.Timeout
 		}
 		c.save(i)
 	}
@@ -160,7 +170,7 @@ func (c *Controller) discard(w *Wish, i *Instance, cmd Command) {
 	if i.live() && !cmd.Force {
 		return
 	}
-	i.Discard, i.DiscardVolumes = true, cmd.Volumes
+	i.Discard, i.DiscardVolumes, i.WantGrace = true, cmd.Volumes, cmd.Timeout
 	if sw, ok := w.Services[i.Service]; ok && !i.OneOff && sw.Scale > 0 {
 		sw.Scale--
 		w.Services[i.Service] = sw

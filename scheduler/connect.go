@@ -270,10 +270,7 @@ func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 	if len(i.Ports) > 0 {
 		errs = append(errs, c.network.Do(ctx))
 	}
-	for _, p := range i.Ports {
-		errs = append(errs, c.Keeper.Release(ctx, portName(p)))
-	}
-	errs = append(errs, c.Network.Detach(ctx, i.ID), c.dns.drop(ctx, i.ID), c.Keeper.Forget(ctx, i.ID))
+	errs = append(errs, c.Network.Detach(ctx, i.ID), c.letGo(ctx, i.ID))
 	if err := errors.Join(errs...); err != nil {
 		c.Log.Warn("cannot take container off the network", "container", i.Name, "error", err)
 	}

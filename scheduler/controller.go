@@ -75,6 +75,7 @@ type Controller struct {
 	made      map[string]madeNetwork   // networks by key
 	opening   map[string]bool          // starts whose ports are to be published
 	plugged   map[string]bool          // containers that may have links, ports, streams
+	proxies   map[string]*proxies      // by container
 	held      map[string]chan struct{} // one-offs that wait for their client
 	plan      Plan
 	clients   int       // requests under way
@@ -101,7 +102,7 @@ func NewController(cfg Config) (*Controller, error) {
 		instances: map[string]*Instance{}, images: map[string]image.Image{},
 		inFlight: map[string]Op{}, failed: map[string]string{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
-		opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
+		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce),
 	}
 	c.network = newCoalescer(c.applyNetwork)

@@ -174,6 +174,9 @@ func (e *editor) down() {
 
 // grace is how long a replica gets between its stop signal and the kill.
 func (w Wish) grace(i *Instance) time.Duration {
+	if i.WantGrace != nil {
+		return *i.WantGrace
+	}
 	if g := w.Services[i.Service].Grace; g != nil {
 		return *g
 	}

@@ -162,7 +162,7 @@ func (c *Controller) stop(ctx context.Context, op Op) error {
 			deadline = c.Now().Add(c.want.grace(i))
 		}
 		sw := c.want.Services[i.Service]
-		i.StopAsked(i.WantStopped || sw.Goal == GoalStop, c.want.Sequence, deadline)
+		i.StopAsked(i.stopIsFinal() || sw.Goal == GoalStop, c.want.Sequence, deadline)
 	})
 	c.publish(&i, Event{Action: "stop", Progress: "Stopping"})
 	if err := c.preStop(ctx, &i, deadline); err != nil {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
+	"time"
 
 	"stack/netns"
 )
@@ -29,10 +31,21 @@ func (h HostNetwork) Lookup(name string) (netns.Network, bool, error) {
 	return n, err == nil, err
 }
 
+// A port that is taken is tried again for a moment: a Preflight elsewhere binds what
+// it looks at, and a container that was just replaced lets go.
+const (
+	reserveTries = 6
+	reserveWait  = 20 * time.Millisecond
+)
+
 // Reserve binds a published port, choosing it when HostPort is 0.
 func (h HostNetwork) Reserve(p netns.Port) (netns.Port, *os.File, error) {
 	if p.HostPort != 0 {
 		f, err := h.Host.Reserve(p)
+		for try := 1; try < reserveTries && errors.Is(err, syscall.EADDRINUSE); try++ {
+			time.Sleep(reserveWait)
+			f, err = h.Host.Reserve(p)
+		}
 		return p, f, err
 	}
 	var err error

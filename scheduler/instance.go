@@ -51,6 +51,8 @@ type Instance struct {
 	Anonymous []string `json:",omitempty"`
 	TTY       bool     `json:",omitempty"`
 	Command   []string `json:",omitempty"` // entrypoint and command, for people
+	// Log is how its output is kept.
+	Log LogConfig `json:",omitzero"`
 	// Ports are what it publishes, host ports chosen; Endpoints its interfaces.
 	Ports     []netns.Port     `json:",omitempty"`
 	Endpoints []netns.Endpoint `json:",omitempty"`
@@ -73,6 +75,8 @@ type Instance struct {
 	// WantStopped is set when one asked for it to stop.
 	WantStart   uint64 `json:",omitempty"`
 	WantStopped bool   `json:",omitempty"`
+	// WantGrace overrides the grace of the stop that a person asked of it.
+	WantGrace *time.Duration `json:",omitempty"`
 	// DiscardVolumes removes its anonymous volumes with it (rm -v).
 	DiscardVolumes bool `json:",omitempty"`
 	// WantPaused is set by pause.
@@ -95,8 +99,10 @@ type Instance struct {
 	Check  Probe
 	Probe  *ProbeState `json:",omitempty"`
 	Health Health      `json:",omitempty"`
-	// HostUserNS says that it runs without a user namespace of its own.
+	// HostUserNS says that it runs without a user namespace of its own, Privileged
+	// that almost nothing else holds it either.
 	HostUserNS bool `json:",omitempty"`
+	Privileged bool `json:",omitempty"`
 	// Warnings are what this machine could not do as asked.
 	Warnings []string `json:",omitempty"`
 	// HookError is a failed lifecycle hook of the last start or stop.
@@ -111,13 +117,17 @@ func (i *Instance) live() bool {
 	return i.State == StateRunning || i.State == StatePaused || i.State == StateStopping
 }
 
+// stopIsFinal reports whether a person asked this container to stop and stay so,
+// as against a restart, whose start is yet to come.
+func (i *Instance) stopIsFinal() bool { return i.WantStopped && i.WantStart <= i.StartedSeq }
+
 // Obeyed notes that the instance was started for wish sequence seq.
 func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.State = StateRunning
 	i.Started = now
 	i.StartedSeq = seq
 	i.Exit = nil
-	i.Held, i.WantStopped, i.WantPaused = false, false, false
+	i.Held, i.WantStopped, i.WantPaused, i.WantGrace = false, false, false, nil
 	i.Error, i.ErrorCode, i.HookError = "", 0, ""
 	i.NextStart, i.StopDeadline = time.Time{}, time.Time{}
 	i.Probe, i.Health = nil, ""

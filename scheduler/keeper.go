@@ -16,11 +16,18 @@ type Keeper interface {
 	Terminal(ctx context.Context, r TerminalRequest) error
 	// Adopt names a child of the shim, whose end is to be written to exit.
 	Adopt(ctx context.Context, id string, pid int, exit string) error
+	// Adopted reports whether the shim waits for the end of a container.
+	Adopted(id string) bool
+	// Readopt names a container that outlived shim and controller both, and goes on
+	// to log what it writes.
+	Readopt(ctx context.Context, r ReadoptRequest) error
 	// Hold keeps a descriptor under a name; Held returns a duplicate of it, nil if
 	// there is none; Release lets it go.
 	Hold(ctx context.Context, name string, f *os.File) error
 	Held(name string) *os.File
 	Release(ctx context.Context, name string) error
+	// Names lists what Hold keeps.
+	Names() []string
 	// Forget drops everything known of a container.
 	Forget(ctx context.Context, id string) error
 }
@@ -42,6 +49,19 @@ type TerminalRequest struct {
 	Master  *os.File
 	LogPath string
 	Log     LogConfig
+}
+
+// ReadoptRequest describes a container that runs on.
+type ReadoptRequest struct {
+	ID, Dir   string
+	TTY       bool
+	StdinOnce bool
+	LogPath   string
+	Log       LogConfig
+	// Pid is trusted only with StartTime.
+	Pid       int
+	StartTime uint64
+	Exit      string // path of the exit record
 }
 
 // Stdio are the container's ends; Close after the container has them.

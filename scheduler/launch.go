@@ -41,7 +41,8 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	}
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
-		r.Volumes, r.Anonymous, r.HostUserNS = i.Volumes, i.Anonymous, i.HostUserNS
+		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged
+		r.Log = i.Log
 		r.Obeyed(seq, l.begun)
 	})
 	c.publish(&i, Event{Action: "start", Progress: "Started"})
@@ -125,6 +126,10 @@ func (l *launch) clear(ctx context.Context) error {
 	l.c.mu.Lock()
 	l.c.plugged[l.i.ID] = true
 	l.c.mu.Unlock()
+	// Before the directory: the shim may still write an interrupted start's exit.
+	if err := l.c.letGo(ctx, l.i.ID); err != nil {
+		return err
+	}
 	dir := l.c.Store.InstanceDir(l.i.ID)
 	if err := os.RemoveAll(dir); err != nil { // an old exit record would end the new run
 		return err
@@ -168,7 +173,7 @@ func (l *launch) translate(ctx context.Context) error {
 		return err
 	}
 	l.i.Endpoints, l.i.Labels, l.i.Warnings = l.out.Endpoints, l.out.Labels, l.out.Warnings
-	l.i.HostUserNS = !l.out.UserNS
+	l.i.HostUserNS, l.i.Privileged, l.i.Log = !l.out.UserNS, l.svc.Privileged, l.out.Log
 	l.detail()
 	return nil
 }
@@ -198,8 +203,13 @@ func (l *launch) volumes(ctx context.Context) error {
 	return l.c.prepareVolumes(ctx, uses, l.img)
 }
 
-// reserve binds the published ports on the host, choosing those left open.
+// reserve binds the published ports on the host, choosing those left open. What it
+// is about to bind is recorded first: a look at the machine must not take our own
+// reservations for somebody else's.
 func (l *launch) reserve(ctx context.Context) error {
+	if len(l.out.Ports) > 0 {
+		l.c.update(l.i.ID, func(i *Instance) { i.Ports = l.out.Ports })
+	}
 	l.i.Ports = nil
 	for _, p := range l.out.Ports {
 		got, f, err := l.c.Network.Reserve(p)
@@ -218,7 +228,7 @@ func (l *launch) reserve(ctx context.Context) error {
 
 // portName is the name under which the shim keeps a port's reservation.
 func portName(p netns.Port) string {
-	return fmt.Sprintf("port/%s/%s/%d", p.Protocol, p.HostIP, p.HostPort)
+	return fmt.Sprintf("port/%s/%s/%s/%d", p.Container, p.Protocol, p.HostIP, p.HostPort)
 }
 
 // open makes the container's standard streams and gives their other ends to the shim.
@@ -301,7 +311,10 @@ func (l *launch) publish(ctx context.Context) error {
 	l.c.mu.Lock()
 	l.c.opening[l.i.ID] = true
 	l.c.mu.Unlock()
-	return l.c.network.Do(ctx)
+	if err := l.c.network.Do(ctx); err != nil {
+		return err
+	}
+	return l.c.serveProxies(l.i)
 }
 
 func (l *launch) begin(ctx context.Context) error {

@@ -11,43 +11,6 @@ import (
 	"stack/runtime/shim"
 )
 
-// resume takes up what an earlier controller left: probes of running replicas,
-// their resolver sockets, and the network as it should be.
-func (c *Controller) resume(ctx context.Context) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.Now()
-	var live []Instance
-	for _, i := range c.instances {
-		if !i.live() {
-			continue
-		}
-		if _, err := c.Runtime.State(ctx, i.ID); errors.Is(err, runtime.ErrNotFound) {
-			c.exited(ctx, i, runtime.Exit{Code: -1, Unknown: true, At: now}, now)
-			continue
-		}
-		live = append(live, *i)
-	}
-	c.spawn(func() { c.resumeNames(live) })
-	c.network.Ask()
-	c.Wake()
-}
-
-// resumeNames answers the name queries of containers that ran on without us.
-func (c *Controller) resumeNames(live []Instance) {
-	for _, i := range live {
-		c.mu.Lock()
-		svc := c.want.Stack.Services[i.Service]
-		c.mu.Unlock()
-		if i.Run != nil {
-			svc = i.Run.Apply(svc)
-		}
-		if err := c.dns.resume(i.ID, c.resolverClient(svc, i.Endpoints)); err != nil {
-			c.Log.Warn("cannot serve names again", "container", i.Name, "error", err)
-		}
-	}
-}
-
 // observe brings instances up to date with the exit records.
 func (c *Controller) observe(ctx context.Context, now time.Time) {
 	for _, i := range c.instances {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -32,11 +32,10 @@ type Machinery interface {
 // stack file, before anything is made: all findings at once, each with the place
 // that asks for what is not there.
 func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machinery, s *Store) (spec.Diagnostics, error) {
-	own, err := s.Current(time.Now())
-	if err != nil {
+	p := &preflight{st: st, m: m, store: s, seen: map[string]bool{}}
+	if err := p.look(); err != nil {
 		return nil, err
 	}
-	p := &preflight{st: st, m: m, store: s, own: own}
 	for _, name := range services {
 		svc, ok := st.Services[name]
 		if !ok {
@@ -47,8 +46,10 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		p.ports(svc)
 		p.objects(svc)
 		p.networks(svc)
+		p.volumes(svc)
+		p.devices(svc)
 	}
-	return p.found, ctx.Err()
+	return p.found.Sorted(), ctx.Err()
 }
 
 type preflight struct {
@@ -57,7 +58,13 @@ type preflight struct {
 	store *Store
 	own   []*Instance
 	found spec.Diagnostics
-	nets  []string // networks looked at already
+	seen  map[string]bool // networks and volumes looked at already
+}
+
+// look reads which containers the project has now.
+func (p *preflight) look() (err error) {
+	p.own, err = p.store.Current(time.Now())
+	return err
 }
 
 func (p *preflight) say(rule, message string, path ...string) {
@@ -93,36 +100,45 @@ func reason(path string, err error) string {
 	return strings.TrimPrefix(err.Error(), "stat ")
 }
 
-// ports sees that fixed host ports are free, or ours.
+// ports sees that the host ports of every replica are free, or ours.
 func (p *preflight) ports(svc types.ServiceConfig) {
-	for n, port := range svc.Ports {
+	if len(attachments(svc)) == 0 {
+		return
+	}
+	for n, c := range svc.Ports {
 		path := []string{"services", svc.Name, "ports", strconv.Itoa(n)}
-		number, err := strconv.ParseUint(port.Published, 10, 16)
-		if err != nil || number == 0 {
-			continue // a range or a free choice: decided at the start
-		}
-		ask := netns.Port{Protocol: port.Protocol, HostPort: uint16(number), Target: uint16(port.Target)}
-		if port.HostIP != "" {
-			if ask.HostIP, err = netip.ParseAddr(port.HostIP); err != nil {
-				continue // spec tells
+		for number := range svc.GetScale() {
+			ask, err := port(c, Identity{Number: number + 1})
+			if err != nil {
+				p.say("ports", err.Error(), path...)
+				break
 			}
+			if ask.HostPort == 0 || p.holds(ask) { // 0 is chosen at the start
+				continue
+			}
+			_, f, err := p.m.Reserve(ask)
+			if err != nil && p.look() == nil && p.holds(ask) {
+				continue // another command has begun to start it meanwhile
+			}
+			if err != nil {
+				p.say("port-taken", withoutErrno(err), path...)
+				break
+			}
+			f.Close()
 		}
-		if p.holds(ask) {
-			continue
-		}
-		_, f, err := p.m.Reserve(ask)
-		if err != nil {
-			p.say("port-taken", err.Error(), path...)
-			continue
-		}
-		f.Close()
 	}
 }
 
-// holds reports whether this project's own containers publish the port now.
+// withoutErrno leaves out the kernel's words for what the message says already.
+func withoutErrno(err error) string {
+	return strings.TrimSuffix(err.Error(), ": "+syscall.EADDRINUSE.Error())
+}
+
+// holds reports whether this project's own containers publish the port, or are about
+// to: then it is the start that finds it taken.
 func (p *preflight) holds(ask netns.Port) bool {
 	return slices.ContainsFunc(p.own, func(i *Instance) bool {
-		return i.live() && slices.ContainsFunc(i.Ports, func(q netns.Port) bool {
+		return (i.live() || i.State == StateCreated && i.Error == "") && slices.ContainsFunc(i.Ports, func(q netns.Port) bool {
 			return q.Protocol == ask.Protocol && q.HostPort == ask.HostPort
 		})
 	})
@@ -148,15 +164,14 @@ func (p *preflight) objects(svc types.ServiceConfig) {
 
 func (p *preflight) networks(svc types.ServiceConfig) {
 	for _, key := range attachments(svc) {
-		if slices.Contains(p.nets, key) {
+		if !p.first("networks", key) {
 			continue
 		}
-		p.nets = append(p.nets, key)
 		n := p.st.Networks[key]
 		name := NetworkName(p.st.Project, key)
 		if bool(n.External) {
 			if _, ok, err := p.m.Lookup(name); err == nil && !ok {
-				p.say("external-network", fmt.Sprintf("network %s declared as external, but could not be found; make it with: stack network create %s", name, name), "networks", key)
+				p.absent("network", name, key)
 			}
 			continue
 		}
@@ -176,4 +191,39 @@ func (p *preflight) subnets(key string, n types.NetworkConfig) {
 			p.say("subnet-overlap", err.Error(), "networks", key, "ipam", "config", strconv.Itoa(i), "subnet")
 		}
 	}
+}
+
+// volumes sees that external ones exist.
+func (p *preflight) volumes(svc types.ServiceConfig) {
+	for _, m := range svc.Volumes {
+		v, declared := p.st.Volumes[m.Source]
+		if m.Type != types.VolumeTypeVolume || !declared || !bool(v.External) || !p.first("volumes", m.Source) {
+			continue
+		}
+		name := VolumeName(p.st.Project, m.Source)
+		if _, err := p.store.Layout.LoadVolume(name); errors.Is(err, fs.ErrNotExist) {
+			p.absent("volume", name, m.Source)
+		}
+	}
+}
+
+// absent tells of an external object that nobody made.
+func (p *preflight) absent(kind, name, key string) {
+	p.say("external-"+kind, fmt.Sprintf("%s %s declared as external, but could not be found; make it with: stack %s create %s", kind, name, kind, name), kind+"s", key)
+}
+
+// devices sees that the machine has them.
+func (p *preflight) devices(svc types.ServiceConfig) {
+	for n, d := range svc.Devices {
+		if _, err := os.Stat(d.Source); err != nil {
+			p.say("device", "device "+reason(d.Source, err), "services", svc.Name, "devices", strconv.Itoa(n))
+		}
+	}
+}
+
+// first reports whether an object is looked at for the first time.
+func (p *preflight) first(kind, key string) bool {
+	known := p.seen[kind+" "+key]
+	p.seen[kind+" "+key] = true
+	return !known
 }

@@ -417,6 +417,8 @@ func (p *planner) stopAll(name string, sw ServiceWish, cause string) {
 		switch {
 		case r.Discard:
 			p.remove(r, "asked to be removed", after)
+		case r.WantStart > r.HeldSeq: // started by itself since
+			p.tend(r)
 		case r.live():
 			p.stop(r, cause, after)
 		}

@@ -61,15 +61,20 @@ func (r *resolver) serve(ctx context.Context, id string, pid int, c resolverClie
 	return r.listen(id, udp, tcp, c)
 }
 
-// resume answers again on sockets that the shim kept.
-func (r *resolver) resume(id string, c resolverClient) error {
+// resume answers again on sockets that the shim kept, if it did.
+func (r *resolver) resume(id string, c resolverClient) (bool, error) {
 	udp, tcp := r.keeper.Held(socketName(id, "udp")), r.keeper.Held(socketName(id, "tcp"))
 	if udp == nil || tcp == nil {
-		return nil // it has no network of ours
+		for _, f := range []*os.File{udp, tcp} {
+			if f != nil {
+				f.Close()
+			}
+		}
+		return false, nil
 	}
 	defer udp.Close()
 	defer tcp.Close()
-	return r.listen(id, udp, tcp, c)
+	return true, r.listen(id, udp, tcp, c)
 }
 
 func (r *resolver) listen(id string, udp, tcp *os.File, c resolverClient) error {
@@ -88,22 +93,12 @@ func (r *resolver) listen(id string, udp, tcp *os.File, c resolverClient) error 
 	return r.server.Serve(id, packets, streams)
 }
 
-// drop forgets a container. One that was never served is no error.
-func (r *resolver) drop(ctx context.Context, id string) error {
+// drop forgets a container; the shim's copies of its sockets go with letGo.
+func (r *resolver) drop(id string) {
 	r.mu.Lock()
-	_, served := r.clients[id]
 	delete(r.clients, id)
 	r.mu.Unlock()
 	r.server.Drop(id)
-	if !served {
-		return nil
-	}
-	for _, proto := range []string{"udp", "tcp"} {
-		if err := r.keeper.Release(ctx, socketName(id, proto)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *resolver) client(id string) resolverClient {

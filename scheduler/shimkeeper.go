@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"stack/runtime/shim"
@@ -39,6 +40,28 @@ func (k ShimKeeper) Terminal(ctx context.Context, r TerminalRequest) error {
 // Adopt names a child of the shim.
 func (k ShimKeeper) Adopt(ctx context.Context, id string, pid int, exit string) error {
 	return k.Keeper.Adopt(ctx, shim.Process{ID: id, Pid: pid, Exit: exit})
+}
+
+// Readopt reopens the FIFOs of a container, unless the shim has them, and names its
+// process. A terminal is gone for good: with its master the kernel hung it up.
+func (k ShimKeeper) Readopt(ctx context.Context, r ReadoptRequest) error {
+	var failed error
+	if !r.TTY && !k.HasStreams(r.ID) {
+		failed = k.reopen(ctx, r)
+	}
+	p := shim.Process{ID: r.ID, Pid: r.Pid, StartTime: r.StartTime, Exit: r.Exit}
+	return errors.Join(failed, k.Keeper.Adopt(ctx, p))
+}
+
+func (k ShimKeeper) reopen(ctx context.Context, r ReadoptRequest) error {
+	s, err := shim.ReopenStdio(r.Dir)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	cfg := logConfig(r.LogPath, r.Log)
+	cfg.StdinOnce = r.StdinOnce
+	return k.Keeper.Stdio(ctx, r.ID, cfg, s)
 }
 
 // Held returns a duplicate of what is kept under name, or nil.

@@ -52,7 +52,7 @@ func load(ctx context.Context, o Options, finish func(*job) error) (Diagnostics,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	found := r.list.sorted()
+	found := r.list.Sorted()
 	if found.Failed() {
 		return nil, found
 	}

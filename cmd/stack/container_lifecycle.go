@@ -21,11 +21,8 @@ func containerLifecycle(a *app) []*cobra.Command {
 		containerVerb(a, "pause CONTAINER...", "Freeze the processes of containers", &scheduler.Command{Verb: scheduler.VerbPause}),
 		containerVerb(a, "unpause CONTAINER...", "Let frozen containers go on", &scheduler.Command{Verb: scheduler.VerbUnpause}),
 	}
-	for n, c := range map[int]*scheduler.Command{1: &stop, 2: &restart} {
-		timeoutFlag(list[n], c)
-		list[n].Flags().StringVarP(&c.Signal, "signal", "s", "", "the signal to stop with")
-		list[n].Flags().MarkHidden("signal")
-	}
+	timeoutFlag(list[1], &stop)
+	timeoutFlag(list[2], &restart)
 	list[3].Flags().StringVarP(&kill.Signal, "signal", "s", "SIGKILL", "the signal")
 	return list
 }

@@ -95,7 +95,9 @@ func (o *containerLsOptions) shows(c scheduler.Container, f filters) bool {
 	d := containerDetails(c)
 	return f.any("id", func(id string) bool { return strings.HasPrefix(c.ID, id) }) &&
 		f.named("name", c.Name) && f.labelled(c.Labels) && f.is("status", status) && f.is("exited", code) && f.is("health", health) &&
-		f.any("ancestor", func(ref string) bool { return ref == c.Image || ref == c.Digest || len(ref) > 3 && strings.HasPrefix(shortID(c.Digest), ref) }) &&
+		f.any("ancestor", func(ref string) bool {
+			return ref == c.Image || ref == c.Digest || len(ref) > 3 && strings.HasPrefix(shortID(c.Digest), ref)
+		}) &&
 		f.any("network", func(n string) bool { return slices.Contains(d.Networks, n) }) &&
 		f.any("volume", c.UsesVolume)
 }

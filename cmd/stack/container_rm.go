@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,9 @@ func newContainerRm(a *app) *cobra.Command {
 
 func runContainerRm(ctx context.Context, a *app, o *containerRmOptions, names []string) error {
 	cmd := scheduler.Command{Verb: scheduler.VerbRemove, Force: o.force, Volumes: o.volumes}
+	if o.force {
+		cmd.Timeout = new(time.Duration(0)) // killed, not asked
+	}
 	return a.eachContainer(ctx, names, cmd, func(c scheduler.Container, err error) error {
 		switch {
 		case errors.Is(err, scheduler.ErrNoContainer) && o.force:

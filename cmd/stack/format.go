@@ -24,6 +24,19 @@ func portsText(i *scheduler.Instance) string {
 	return strings.Join(out, ", ")
 }
 
+// openness tells in a table of isolation that a running container does without.
+func openness(i *scheduler.Instance) string {
+	switch {
+	case !live(i):
+		return ""
+	case i.Privileged:
+		return ", privileged"
+	case i.HostUserNS:
+		return ", host user namespace"
+	}
+	return ""
+}
+
 // psEntry is a container in `ps --format json`, with Docker Compose's keys.
 type psEntry struct {
 	ID, Name, Names, Image, Command, Project, Service string
@@ -37,6 +50,9 @@ type psEntry struct {
 	Error                                             string   `json:",omitempty"`
 	Warnings                                          []string `json:",omitempty"`
 	Restarts                                          int
+	// HostUserNS and Privileged tell of isolation that was given up.
+	HostUserNS bool `json:",omitempty"`
+	Privileged bool `json:",omitempty"`
 }
 
 type publisher struct {
@@ -52,6 +68,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
 		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
 		Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
+		HostUserNS: i.HostUserNS, Privileged: i.Privileged,
 	}
 	if i.Health != scheduler.HealthNone {
 		e.Health = string(i.Health)

@@ -14,13 +14,15 @@ import (
 // newTemplate parses a --format template with the functions that Docker gives.
 func newTemplate(text string) (*template.Template, error) {
 	t, err := template.New("format").Funcs(template.FuncMap{
-		"json":     func(v any) (string, error) { b, err := encodeJSON(v, ""); return strings.TrimSpace(string(b)), err },
-		"join":     strings.Join,
-		"split":    strings.Split,
-		"lower":    strings.ToLower,
-		"upper":    strings.ToUpper,
-		"title":    titleCase,
-		"pad":      func(s string, before, after int) string { return strings.Repeat(" ", before) + s + strings.Repeat(" ", after) },
+		"json":  func(v any) (string, error) { b, err := encodeJSON(v, ""); return strings.TrimSpace(string(b)), err },
+		"join":  strings.Join,
+		"split": strings.Split,
+		"lower": strings.ToLower,
+		"upper": strings.ToUpper,
+		"title": titleCase,
+		"pad": func(s string, before, after int) string {
+			return strings.Repeat(" ", before) + s + strings.Repeat(" ", after)
+		},
 		"truncate": func(s string, n int) string { r := []rune(s); return string(r[:max(0, min(n, len(r)))]) },
 	}).Parse(text)
 	if err != nil {

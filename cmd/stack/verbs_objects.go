@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // objectVerbs are the verbs about what the machine holds.
 func objectVerbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		newLs(a), newVolumes(a), newImages(a), newContainer(a),
+		newLs(a), newVolumes(a), newImages(a), newInspect(a),
+		newContainer(a), newImage(a), newNetwork(a), newVolume(a),
 	}
 }

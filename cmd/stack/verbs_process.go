@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // processVerbs are the verbs about programs in containers.
 func processVerbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		newExec(a),
+		newExec(a), newRun(a), newAttach(a), newTop(a), newPort(a), newWait(a),
+		newRm(a), newCreate(a), newScale(a),
 	}
 }

@@ -22,7 +22,7 @@ func newVolumes(a *app) *cobra.Command {
 		Use:   "volumes [SERVICE...]",
 		Short: "List the project's volumes",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVolumes(cmd.Context(), a, o, args)
+			return runProjectVolumes(cmd.Context(), a, o, args)
 		},
 	}
 	f := cmd.Flags()
@@ -31,7 +31,7 @@ func newVolumes(a *app) *cobra.Command {
 	return cmd
 }
 
-func runVolumes(ctx context.Context, a *app, o *volumesOptions, services []string) error {
+func runProjectVolumes(ctx context.Context, a *app, o *volumesOptions, services []string) error {
 	s, err := a.store(ctx)
 	if err != nil {
 		return err

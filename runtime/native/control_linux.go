@@ -82,18 +82,9 @@ func (c *control) receive(ctx context.Context) (message, *os.File, error) {
 }
 
 func (c *control) receiveNow() (message, *os.File, error) {
-	raw, err := c.file.SyscallConn()
-	if err != nil {
-		return 0, nil, err
-	}
 	buf, oob := make([]byte, 2*stub.FailureSize), make([]byte, unix.CmsgSpace(4))
-	var n, oobn int
-	var got error
-	err = raw.Read(func(fd uintptr) bool {
-		n, oobn, _, _, got = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
-		return !errors.Is(got, unix.EAGAIN) && !errors.Is(got, unix.EINTR)
-	})
-	if err = errors.Join(err, got); err != nil {
+	n, oobn, err := lastMessage(func() (int, int, error) { return c.read(buf, oob) })
+	if err != nil {
 		return 0, nil, fmt.Errorf("cannot receive from the container's first process: %w", err)
 	}
 	file, err := passed(oob[:oobn])
@@ -103,10 +94,36 @@ func (c *control) receiveNow() (message, *os.File, error) {
 	if failure, ok := stub.ParseFailure(buf[:n]); ok {
 		return 0, nil, stepError(c.table, failure)
 	}
-	if n == 0 {
+	switch n {
+	case 0:
 		return 0, nil, io.EOF
+	case messageSize:
+		return message(binary.LittleEndian.Uint64(buf)), file, nil
 	}
-	return message(binary.LittleEndian.Uint64(buf)), file, nil
+	return 0, nil, fmt.Errorf("unexpected message of %d bytes from the container's first process", n)
+}
+
+// lastMessage reads once more after the end of file. The kernel says that, too,
+// when a message and the close arrive between its look at the queue and its look
+// at the state (unix_dgram_recvmsg, SOCK_SEQPACKET without blocking).
+func lastMessage(read func() (n, oobn int, err error)) (n, oobn int, err error) {
+	if n, oobn, err = read(); err != nil || n != 0 {
+		return n, oobn, err
+	}
+	return read()
+}
+
+func (c *control) read(buf, oob []byte) (n, oobn int, err error) {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	var got error
+	err = raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, got = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
+		return !errors.Is(got, unix.EAGAIN) && !errors.Is(got, unix.EINTR)
+	})
+	return n, oobn, errors.Join(err, got)
 }
 
 // passed returns the one descriptor in oob.
@@ -152,7 +169,7 @@ func (c *control) send(ctx context.Context, m message, file *os.File) error {
 func (c *control) expect(ctx context.Context, m message) (*os.File, error) {
 	got, fd, err := c.receive(ctx)
 	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("the container's first process ended while it was being created (before message %d)", m)
+		return nil, errors.New("the container's first process ended while it was being created")
 	}
 	if err != nil {
 		return nil, err

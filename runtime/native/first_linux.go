@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -266,10 +265,6 @@ func (p *firstProcess) kill() error {
 		return nil
 	}
 	killed := ended(p.pidfd)
-	if !killed && p.mine {
-		time.Sleep(20 * time.Millisecond)
-		killed = ended(p.pidfd)
-	}
 	if err := signalProcess(p.pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
 		return fmt.Errorf("cannot kill the container's first process: %w", err)
 	}
@@ -278,9 +273,6 @@ func (p *firstProcess) kill() error {
 	}
 	if !p.mine {
 		return nil
-	}
-	if status, err := reap(p.pid); err == nil && killed {
-		println("DEBUG status", status)
 	}
 	if status, err := reap(p.pid); err == nil && killed && status.Signaled() {
 		p.fate = fmt.Errorf("the container's first process was killed by signal %d (%v)", status.Signal(), status.Signal())

@@ -39,7 +39,7 @@ func (s *suite) initSignals(t *testing.T) {
 		code int
 	}{
 		"echo ready; cat": {syscall.SIGTERM, 143},
-		"trap 'exit 8' USR1; echo ready; read x; exit 3": {syscall.SIGUSR1, 8},
+		"trap 'exit 8' USR1; echo ready; while :; do read -t 0.1 x; done": {syscall.SIGUSR1, 8},
 	} {
 		spec := s.shell("grep Sig[BI] /proc/self/status | cut -f2 | sort -u; exec 2>&1; " + script)
 		withInit(spec)

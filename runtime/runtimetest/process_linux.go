@@ -120,7 +120,7 @@ func (s *suite) terminal(t *testing.T) {
 	expect(t, "exit code", b.wait(), 5)
 
 	// It is the controlling one: the interrupt character kills.
-	spec = s.shell("trap 'exit 7' INT; echo ready; read x; exit 8")
+	spec = s.shell("trap 'exit 7' INT; echo ready; while :; do read -t 0.1 x; done")
 	spec.Process.Terminal = true
 	b = s.create(t, spec).start()
 	r = bufio.NewReader(b.created.Console)

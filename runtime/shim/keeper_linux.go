@@ -282,6 +282,22 @@ func (k *Keeper) Processes() []Process {
 	return ps
 }
 
+// Adopted reports whether the shim waits for the end of a container.
+func (k *Keeper) Adopted(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, ok := k.adopts[id]
+	return ok
+}
+
+// HasStreams reports whether the shim copies a container's output or keeps its
+// input.
+func (k *Keeper) HasStreams(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.anyStream(id)
+}
+
 // Release is Client.Release, and forgets.
 func (k *Keeper) Release(ctx context.Context, name string) error {
 	k.mu.Lock()

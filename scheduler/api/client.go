@@ -24,6 +24,9 @@ const SocketName = "api.sock"
 // start it again and retry, nothing was done.
 var ErrGone = errors.New("the controller ended")
 
+// ErrLost is returned when the controller ended while it worked on a command.
+var ErrLost = errors.New("lost the controller while it worked; what was asked is recorded and goes on")
+
 // Client talks to one project's controller.
 type Client struct {
 	http http.Client
@@ -69,7 +72,7 @@ func (c *Client) Do(ctx context.Context, cmd scheduler.Command, each func(schedu
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("lost the controller while it worked; what was asked is recorded and goes on: %w", err)
+			return fmt.Errorf("%w: %w", ErrLost, err)
 		case r.Done && r.Code != 0:
 			return &scheduler.StartError{Reason: r.Error, Code: r.Code}
 		case r.Done && r.Error != "":

@@ -121,10 +121,11 @@ func health(i *scheduler.Instance) *Health {
 	if i.Check.None() {
 		return nil
 	}
-	h := &Health{Status: string(i.Health), Log: []Probe{}}
+	h := &Health{Status: string(scheduler.HealthStarting), Log: []Probe{}}
 	if i.Probe == nil {
 		return h
 	}
+	h.Status = string(i.Probe.Status) // the last verdict stays when the container ends
 	h.FailingStreak = i.Probe.FailingStreak
 	for _, e := range i.Probe.Log {
 		h.Log = append(h.Log, Probe{Start: e.Start, End: e.End, ExitCode: e.ExitCode, Output: e.Output})

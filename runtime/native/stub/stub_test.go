@@ -31,31 +31,20 @@ func run(t *testing.T, s *Script) (string, Table, int) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	return runFile(t, f), table, lastStatus(t, f)
+	out, status := execute(t, f)
+	return out, table, status
 }
 
-func command(f *os.File) *exec.Cmd {
+// execute runs the program in f.
+func execute(t *testing.T, f *os.File) (string, int) {
+	t.Helper()
 	cmd := exec.Command("/proc/self/fd/3")
 	cmd.ExtraFiles = []*os.File{f}
-	return cmd
-}
-
-func runFile(t *testing.T, f *os.File) string {
-	t.Helper()
-	out, err := command(f).Output()
+	out, err := cmd.Output()
 	if err != nil && !asExit(err) {
 		t.Fatal(err)
 	}
-	return string(out)
-}
-
-func lastStatus(t *testing.T, f *os.File) int {
-	t.Helper()
-	cmd := command(f)
-	if err := cmd.Run(); err != nil && !asExit(err) {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode()
+	return string(out), cmd.ProcessState.ExitCode()
 }
 
 func asExit(err error) bool {
@@ -95,7 +84,7 @@ func TestAllowedErrnos(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s Script
-			l, r := s.Label(), s.Slot()
+			l, same, r := s.Label(), s.Label(), s.Slot()
 			c := s.Call("close", sysClose, Int(-1)).Into(r).Else(l)
 			if allow == nil {
 				c.AllowAny()
@@ -104,9 +93,9 @@ func TestAllowedErrnos(t *testing.T) {
 			}
 			s.Call("leave", sysExit, Int(1))
 			s.Place(l)
-			s.If(r, Int(-int64(syscall.EBADF)), Label(2))
-			s.labels = append(s.labels, len(s.steps)+1)
+			s.If(r, Int(-int64(syscall.EBADF)), same)
 			s.Call("leave", sysExit, Int(2))
+			s.Place(same)
 			s.Call("leave", sysExit, Int(3))
 			if _, _, status := run(t, &s); status != 3 {
 				t.Errorf("status %d", status)
@@ -214,7 +203,7 @@ func TestUnlinkedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if status := lastStatus(t, f); status != 6 {
+	if _, status := execute(t, f); status != 6 {
 		t.Errorf("status %d", status)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"stack/scheduler"
+	"stack/spec"
+)
+
+type createOptions struct {
+	cmd   scheduler.Command
+	scale []string
+}
+
+func newCreate(a *app) *cobra.Command {
+	o := &createOptions{cmd: scheduler.Command{Verb: scheduler.VerbCreate}}
+	cmd := &cobra.Command{
+		Use:   "create [OPTIONS] [SERVICE...]",
+		Short: "Create containers without starting them",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.cmd.Services = args
+			return runCreate(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	c := &o.cmd
+	f.BoolVar(&c.ForceRecreate, "force-recreate", false, "replace containers even if nothing changed")
+	f.BoolVar(&c.NoRecreate, "no-recreate", false, "keep containers even if something changed")
+	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
+	f.Bool("build", false, "build images first")
+	f.Bool("no-build", false, "do not build images")
+	f.String("pull", "policy", "always, missing, never, policy")
+	f.Bool("quiet-pull", false, "no pull progress")
+	f.BoolP("yes", "y", false, "answer questions with yes")
+	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
+	return cmd
+}
+
+func runCreate(ctx context.Context, a *app, o *createOptions) error {
+	st, err := a.loadFor(ctx, o.cmd.Services...)
+	if err != nil {
+		return err
+	}
+	if o.cmd.Spec, err = spec.Encode(st); err != nil {
+		return err
+	}
+	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
+		return err
+	}
+	return a.do(ctx, a.storeOf(st.Name), o.cmd)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stack/runtime/image"
+	"stack/scheduler/inspect"
+)
+
+// newImage groups the verbs about the local image store.
+func newImage(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "image", Short: "Look at and remove images of the local store"}
+	cmd.AddCommand(newImageLs(a), newImageInspect(a), newImageHistory(a), newImageRm(a), newImagePrune(a))
+	return cmd
+}
+
+func newImageInspect(a *app) *cobra.Command {
+	return inspectVerb(a, "inspect IMAGE...", "Show all that is known of images", inspectImage)
+}
+
+func inspectImage(_ context.Context, a *app, name string) (any, error) {
+	store, err := a.openImages()
+	if err != nil {
+		return nil, err
+	}
+	all, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := image.Find(all, name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := store.Size(rec.Image)
+	if err != nil {
+		return nil, err
+	}
+	same := slices.DeleteFunc(all, func(r image.Record) bool { return r.Image.Digest != rec.Image.Digest })
+	return inspect.NewImage(same, size), nil
+}
+
+type imageLsOptions struct {
+	all, quiet, noTrunc, digests bool
+	filter                       []string
+	format                       string
+}
+
+func newImageLs(a *app) *cobra.Command {
+	o := &imageLsOptions{}
+	cmd := &cobra.Command{
+		Use:     "ls [REPOSITORY[:TAG]]",
+		Aliases: []string{"list"},
+		Short:   "List images of the local store",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImageLs(cmd.Context(), a, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.all, "all", "a", false, "accepted for compatibility: none is hidden")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "only IDs")
+	f.BoolVar(&o.noTrunc, "no-trunc", false, "full IDs")
+	f.BoolVar(&o.digests, "digests", false, "show digests")
+	f.StringArrayVarP(&o.filter, "filter", "f", nil, "reference=…, label=…")
+	f.StringVar(&o.format, "format", "table", "table, json or a Go template")
+	return cmd
+}
+
+// imageRow is an image in a listing, with Docker's keys.
+type imageRow struct {
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize, VirtualSize string
+}
+
+func runImageLs(_ context.Context, a *app, o *imageLsOptions, args []string) error {
+	filter, err := parseFilters(o.filter, "reference", "label")
+	if err != nil {
+		return err
+	}
+	store, err := a.openImages()
+	if err != nil {
+		return err
+	}
+	all, err := store.List()
+	if err != nil {
+		return err
+	}
+	rows := []imageRow{}
+	for _, rec := range all {
+		named := func(ref string) bool { return rec.Image.Ref == ref || strings.HasPrefix(rec.Image.Ref, ref+":") }
+		if len(args) > 0 && !named(args[0]) || !filter.any("reference", named) || !filter.labelled(rec.Image.Config.Labels) {
+			continue
+		}
+		row, err := o.row(store, rec)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	if o.quiet {
+		for _, r := range rows {
+			fmt.Fprintln(a.stdout, r.ID)
+		}
+		return nil
+	}
+	columns := []column{{"REPOSITORY", "Repository"}, {"TAG", "Tag"}}
+	if o.digests {
+		columns = append(columns, column{"DIGEST", "Digest"})
+	}
+	return printRows(a.stdout, o.format, rows, append(columns, column{"IMAGE ID", "ID"}, column{"CREATED", "CreatedSince"}, column{"SIZE", "Size"})...)
+}
+
+func (o *imageLsOptions) row(store *image.Store, rec image.Record) (imageRow, error) {
+	n, err := store.Size(rec.Image)
+	if err != nil {
+		return imageRow{}, err
+	}
+	r := imageRow{
+		Containers: "N/A", CreatedAt: "N/A", CreatedSince: "N/A", Digest: rec.Image.Digest, ID: rec.Image.Digest,
+		SharedSize: "N/A", Size: size(uint64(n)), UniqueSize: "N/A", VirtualSize: size(uint64(n)),
+	}
+	if !o.noTrunc {
+		r.ID = shortID(r.ID)
+	}
+	r.Repository, r.Tag = image.SplitReference(rec.Image.Ref)
+	r.Tag = cmp.Or(r.Tag, "<none>")
+	if rec.Created != nil {
+		r.CreatedAt, r.CreatedSince = dockerTime(*rec.Created), ago(time.Since(*rec.Created))+" ago"
+	}
+	return r, nil
+}

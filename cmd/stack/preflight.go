@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"stack/netns"
+	"stack/scheduler"
+	"stack/spec"
+)
+
+// preflight asks the machine about everything that services need and the file
+// cannot tell, so that a command fails before anything is made; nil means all.
+// Findings are returned as spec.Diagnostics.
+func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, noDeps bool) error {
+	if os.Geteuid() != 0 {
+		return nil // connect says so, and ports below 1024 would look taken
+	}
+	s := a.storeOf(st.Name)
+	host, err := netns.Open(netns.Options{State: s.Layout.Networks(), Project: s.Project})
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	if services, err = involved(st, services, noDeps); err != nil {
+		return err
+	}
+	found, err := scheduler.Preflight(ctx, st, services, scheduler.HostNetwork{Host: host}, s)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return found
+	}
+	return nil
+}
+
+// involved are the services that a command on some, or all, may start.
+func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) {
+	if len(services) == 0 {
+		return st.ServiceNames(), nil
+	}
+	for _, name := range services {
+		if _, ok := st.Services[name]; !ok {
+			return nil, fmt.Errorf("no such service: %s", name)
+		}
+	}
+	if noDeps {
+		return services, nil
+	}
+	g, err := scheduler.NewGraph(st.Project)
+	if err != nil {
+		return nil, err
+	}
+	return g.Closure(services...), nil
+}

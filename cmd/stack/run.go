@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"stack/scheduler"
+	"stack/spec"
+)
+
+type runOptions struct {
+	ttyFlags
+	cmd        scheduler.Command
+	run        scheduler.RunOptions
+	detach     bool
+	env        []string
+	envFiles   []string
+	entrypoint string
+	hasEntry   bool
+	publish    []string
+	volumes    []string
+	labels     []string
+	quiet      bool
+	build      bool
+	pull       string
+}
+
+func newRun(a *app) *cobra.Command {
+	o := &runOptions{cmd: scheduler.Command{Verb: scheduler.VerbRun}}
+	cmd := &cobra.Command{
+		Use:   "run [OPTIONS] SERVICE [COMMAND] [ARGS...]",
+		Short: "Run a command in a new container of a service",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.hasEntry = cmd.Flags().Changed("entrypoint")
+			return runRun(cmd.Context(), a, o, args[0], args[1:])
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false) // what follows the service is the program's
+	o.ttyFlags.add(f)
+	r := &o.run
+	f.BoolVarP(&o.detach, "detach", "d", false, "print the container's name and do not wait")
+	f.BoolVar(&r.Remove, "rm", false, "remove the container when it ends")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "KEY=VALUE, or KEY with the value it has here (repeatable)")
+	f.StringArrayVar(&o.envFiles, "env-from-file", nil, "file of KEY=VALUE lines (repeatable)")
+	f.StringVar(&o.entrypoint, "entrypoint", "", "replace the entrypoint")
+	f.StringVar(&r.Name, "name", "", "name of the container")
+	f.BoolVar(&o.cmd.NoDeps, "no-deps", false, "do not start what the service depends on")
+	f.StringArrayVarP(&o.publish, "publish", "p", nil, "publish a port, [[IP:]HOST:]CONTAINER[/PROTOCOL] (repeatable)")
+	f.BoolVarP(&r.ServicePorts, "service-ports", "P", false, "publish the service's ports")
+	f.StringVarP(&r.User, "user", "u", "", "run as this user")
+	f.BoolVar(&r.UseAliases, "use-aliases", false, "answer to the service's names on its networks")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount SOURCE:TARGET[:MODE] (repeatable)")
+	f.StringVarP(&r.WorkingDir, "workdir", "w", "", "working directory")
+	f.StringArrayVarP(&o.labels, "label", "l", nil, "KEY=VALUE label (repeatable)")
+	f.StringArrayVar(&r.CapAdd, "cap-add", nil, "add a capability (repeatable)")
+	f.StringArrayVar(&r.CapDrop, "cap-drop", nil, "drop a capability (repeatable)")
+	f.BoolVar(&o.cmd.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	f.Bool("quiet-pull", false, "no pull progress")
+	f.Bool("quiet-build", false, "no build output")
+	f.BoolVar(&o.build, "build", false, "build the image first")
+	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
+	return cmd
+}
+
+func runRun(ctx context.Context, a *app, o *runOptions, service string, args []string) error {
+	st, err := a.loadFor(ctx, service)
+	if err != nil {
+		return err
+	}
+	if err := o.read(a, st, service, args); err != nil {
+		return err
+	}
+	if o.cmd.Spec, err = spec.Encode(st); err != nil {
+		return err
+	}
+	if o.quiet {
+		a.progress = "quiet"
+	}
+	o.cmd.Services, o.cmd.Run = []string{service}, &o.run
+	s := a.storeOf(st.Name)
+	made, err := a.create(ctx, s, o.cmd)
+	switch {
+	case err != nil:
+		return a.giveUp(ctx, s, o, made, err)
+	case o.detach:
+		fmt.Fprintln(a.stdout, made.Name)
+		return nil
+	}
+	d := &dialogue{
+		a: a, store: s, instance: made, input: o.interactive, proxy: true,
+		begin: func(ctx context.Context) error {
+			return a.send(ctx, s, scheduler.Command{Verb: scheduler.VerbRelease, Containers: []string{made.ID}}, quietly)
+		},
+	}
+	end, err := d.run(ctx)
+	if err != nil {
+		return a.giveUp(ctx, s, o, made, err)
+	}
+	if o.run.Remove && end != nil {
+		if err := a.discard(ctx, s, made); err != nil {
+			return err
+		}
+	}
+	return code(end)
+}
+
+// create asks for the container of a run and returns its record.
+func (a *app) create(ctx context.Context, s *scheduler.Store, cmd scheduler.Command) (*scheduler.Instance, error) {
+	var made *scheduler.Instance
+	p := newProgress(a)
+	defer p.end()
+	err := a.send(ctx, s, cmd, func(r scheduler.Reply) {
+		if r.Created != nil {
+			made = r.Created
+		}
+		p.show(r)
+	})
+	if err == nil && made == nil {
+		err = errors.New("the controller made no container")
+	}
+	return made, err
+}
+
+// giveUp ends a run that failed: a program that cannot be started gives its code,
+// and an interrupted run leaves nothing behind.
+func (a *app) giveUp(ctx context.Context, s *scheduler.Store, o *runOptions, made *scheduler.Instance, err error) error {
+	if made != nil && (o.run.Remove || ctx.Err() != nil) && !o.detach {
+		a.discard(ctx, s, made) // the first error counts
+	}
+	var start *scheduler.StartError
+	if errors.As(err, &start) && start.Code != 0 {
+		fmt.Fprintf(a.stderr, "stack: %v\n", start)
+		return exitError(start.Code)
+	}
+	return err
+}
+
+// discard removes a container of run.
+func (a *app) discard(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) error {
+	cmd := scheduler.Command{Verb: scheduler.VerbRemove, Containers: []string{i.ID}, Force: true}
+	return a.send(context.WithoutCancel(ctx), s, cmd, quietly)
+}
+
+// loadFor reads the stack with the profiles turned on that the services need.
+func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, error) {
+	st, err := spec.Load(ctx, a.specOptions())
+	if err != nil {
+		return nil, err
+	}
+	var more []string
+	for _, name := range services {
+		if _, on := st.Services[name]; !on {
+			more = append(more, st.DisabledServices[name].Profiles...)
+		}
+	}
+	if len(more) > 0 {
+		a.profiles = append(slices.Clone(st.Profiles), more...)
+	}
+	return a.load(ctx)
+}

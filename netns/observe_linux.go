@@ -1,0 +1,135 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Observe compares the records with the kernel. Live maps the running
+// containers to their first processes; Apply uses it to attach again what lost
+// its link.
+func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
+	if err := ctx.Err(); err != nil {
+		return Seen{}, err
+	}
+	h.noteLive(live)
+	v, err := h.look()
+	if err != nil {
+		return Seen{}, err
+	}
+	entries, err := h.store.list()
+	if err != nil {
+		return Seen{}, err
+	}
+	var s Seen
+	for _, e := range entries {
+		r, leases, err := e.view()
+		if errors.Is(err, ErrNotFound) || err == nil && !slices.Contains(r.Owners, h.o.Project) {
+			continue
+		}
+		if err != nil {
+			return Seen{}, err
+		}
+		s.Networks = append(s.Networks, r.Network)
+		s.Broken = append(s.Broken, brokenBridge(r.Network, v)...)
+		for _, l := range leases {
+			if l.Project == h.o.Project {
+				s.Leases = append(s.Leases, l)
+				s.Broken = append(s.Broken, brokenLink(l, r.Network, live, v)...)
+			}
+		}
+	}
+	if len(s.Networks) == 0 {
+		return s, nil
+	}
+	broken, err := h.brokenTable()
+	s.Broken = append(s.Broken, broken...)
+	return s, err
+}
+
+// noteLive remembers the running containers with their network namespaces.
+func (h *Host) noteLive(live map[string]int) {
+	seen := make(map[string]process, len(live))
+	for c, pid := range live {
+		var st unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
+			seen[c] = process{pid, st.Ino}
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.live = seen
+}
+
+func brokenBridge(n Network, v *kernelView) (out []string) {
+	l, ok := v.byName[n.Bridge]
+	if !ok {
+		return []string{fmt.Sprintf("bridge %s of network %s is missing", n.Bridge, n.Name)}
+	}
+	if !upToDate(l.Attrs(), n, bridgeAlias(n.Project, n.ID)) {
+		out = append(out, fmt.Sprintf("bridge %s of network %s is down or was altered", n.Bridge, n.Name))
+	}
+	for _, p := range n.Pools {
+		if !slices.Contains(v.addrs[l.Attrs().Index], p.bridgeAddr()) {
+			out = append(out, fmt.Sprintf("bridge %s of network %s lacks its address %v", n.Bridge, n.Name, p.bridgeAddr()))
+		}
+	}
+	return out
+}
+
+func brokenLink(l Lease, n Network, live map[string]int, v *kernelView) []string {
+	port, ok := v.byName[l.Link]
+	switch {
+	case live[l.Container] == 0:
+		return nil // the caller knows what became of it, and calls Detach
+	case !ok:
+		return []string{fmt.Sprintf("link %s of container %s on network %s is missing", l.Link, short(l.Container), n.Name)}
+	}
+	if bridge, ok := v.byName[n.Bridge]; ok && port.Attrs().MasterIndex != bridge.Attrs().Index {
+		return []string{fmt.Sprintf("link %s of container %s is not on the bridge of network %s", l.Link, short(l.Container), n.Name)}
+	}
+	return nil
+}
+
+// brokenTable compares the firewall with what was applied; a Host that has not
+// applied anything only sees whether there is a table.
+func (h *Host) brokenTable() ([]string, error) {
+	h.firewall.Lock()
+	defer h.firewall.Unlock()
+	missing := []string{fmt.Sprintf("firewall table %s is missing or was altered", h.table.name)}
+	want, ok, err := h.wantedFirewall()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		there, err := h.table.exists()
+		if err != nil || there {
+			return nil, err
+		}
+		return missing, nil
+	}
+	now, err := h.generation()
+	if err != nil {
+		return nil, err
+	}
+	if h.table.elements == nil || h.table.generation != now {
+		intact, err := h.table.read(want)
+		if err != nil {
+			return nil, err
+		}
+		if !intact {
+			return missing, nil
+		}
+		h.table.generation = now
+	}
+	for _, s := range want.Sets {
+		if remove, add := difference(h.table.elements[s.Name], s.Elements); len(remove)+len(add) > 0 {
+			return missing, nil
+		}
+	}
+	return nil, nil
+}

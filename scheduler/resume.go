@@ -1,0 +1,125 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"stack/runtime"
+)
+
+// resume takes up what an earlier controller left: containers that the shim does
+// not know because it is new as well, probes, resolver sockets, reserved ports and
+// the network as it should be.
+func (c *Controller) resume(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	var live []Instance
+	for _, i := range c.instances {
+		if i.live() && c.retake(ctx, i, now) {
+			live = append(live, *i)
+		}
+	}
+	c.spawn(func() { c.reconnect(ctx, live) })
+	c.network.Ask()
+	c.Wake()
+}
+
+// retake makes sure that the shim waits for a live container and copies its output;
+// false means that the container has ended and nobody could read its code.
+func (c *Controller) retake(ctx context.Context, i *Instance, now time.Time) bool {
+	if c.Keeper.Adopted(i.ID) || c.exitRecorded(i.ID) {
+		return true
+	}
+	st, err := c.Runtime.State(ctx, i.ID)
+	switch {
+	case errors.Is(err, runtime.ErrNotFound), err == nil && st.Status == runtime.Stopped:
+		c.exited(ctx, i, runtime.Exit{Code: -1, Unknown: true, At: now}, now)
+		return false
+	case err != nil:
+		c.Log.Warn("cannot look at container", "container", i.Name, "error", err)
+		return true
+	}
+	err = c.Keeper.Readopt(ctx, ReadoptRequest{
+		ID: i.ID, Dir: c.Store.InstanceDir(i.ID), TTY: i.TTY, StdinOnce: i.OneOff,
+		LogPath: c.Store.LogPath(i.ID), Log: i.Log,
+		Pid: st.Pid, StartTime: st.StartTime, Exit: c.Store.ExitPath(i.ID),
+	})
+	if err != nil {
+		c.Log.Error("cannot take up container again", "container", i.Name, "error", err)
+	}
+	return true
+}
+
+func (c *Controller) exitRecorded(id string) bool {
+	_, err := os.Stat(c.Store.ExitPath(id))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// reconnect serves containers that ran on without us: their name queries, and the
+// clients of their ports that no rule can redirect.
+func (c *Controller) reconnect(ctx context.Context, live []Instance) {
+	for _, i := range live {
+		if err := errors.Join(c.resumeNames(ctx, &i), c.resumePorts(ctx, &i)); err != nil {
+			c.Log.Warn("cannot serve container again", "container", i.Name, "error", err)
+		}
+	}
+}
+
+// resumeNames answers on the resolver's sockets that the shim kept, or on new ones.
+func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
+	if len(i.Endpoints) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	svc := c.want.Stack.Services[i.Service]
+	c.mu.Unlock()
+	if i.Run != nil {
+		svc = i.Run.Apply(svc)
+	}
+	client := c.resolverClient(svc, i.Endpoints)
+	if resumed, err := c.dns.resume(i.ID, client); resumed || err != nil {
+		return err
+	}
+	st, err := c.Runtime.State(ctx, i.ID)
+	if err != nil || st.Pid == 0 {
+		return nil // it has ended meanwhile
+	}
+	return c.dns.serve(ctx, i.ID, st.Pid, client)
+}
+
+// resumePorts reserves again what a dead shim let go of.
+func (c *Controller) resumePorts(ctx context.Context, i *Instance) error {
+	var errs []error
+	for _, p := range i.Ports {
+		if f := c.Keeper.Held(portName(p)); f != nil {
+			f.Close()
+			continue
+		}
+		_, f, err := c.Network.Reserve(p)
+		if err == nil {
+			err = c.Keeper.Hold(ctx, portName(p), f)
+			f.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, c.serveProxies(i))...)
+}
+
+// letGo releases every descriptor that the shim keeps for a container, also those
+// that a start interrupted by a controller's death left unrecorded.
+func (c *Controller) letGo(ctx context.Context, id string) error {
+	c.stopProxies(id)
+	c.dns.drop(id)
+	var errs []error
+	for _, name := range c.Keeper.Names() {
+		if strings.Contains(name, "/"+id) {
+			errs = append(errs, c.Keeper.Release(ctx, name))
+		}
+	}
+	return errors.Join(append(errs, c.Keeper.Forget(ctx, id))...)
+}
