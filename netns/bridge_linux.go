@@ -30,17 +30,17 @@ func (h *Host) look() (*kernelView, error) {
 		neighbours: map[int]map[netip.Addr]string{},
 	}
 	var err error
-	if v.ports, err = h.bridgePorts(); err != nil {
+	if v.ports, err = dumped(h, h.bridgePorts); err != nil {
 		return nil, err
 	}
-	links, err := h.link.LinkList()
+	links, err := dumped(h, h.link.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list links: %w", err)
 	}
 	for _, l := range links {
 		v.byName[l.Attrs().Name] = l
 	}
-	addrs, err := h.link.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dumped(h, func() ([]netlink.Addr, error) { return h.link.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot list addresses: %w", err)
 	}
@@ -49,7 +49,7 @@ func (h *Host) look() (*kernelView, error) {
 			v.addrs[a.LinkIndex] = append(v.addrs[a.LinkIndex], p)
 		}
 	}
-	neighs, err := h.link.NeighList(0, netlink.FAMILY_ALL)
+	neighs, err := dumped(h, func() ([]netlink.Neigh, error) { return h.link.NeighList(0, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot list neighbours: %w", err)
 	}
@@ -295,7 +295,9 @@ func (h *Host) takenSubnets(others []record, v *kernelView) ([]netip.Prefix, err
 	}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-		routes, err := h.link.RouteListFiltered(family, all, netlink.RT_FILTER_TABLE)
+		routes, err := dumped(h, func() ([]netlink.Route, error) {
+			return h.link.RouteListFiltered(family, all, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil && !(family == netlink.FAMILY_V6 && !h.ipv6) {
 			return nil, fmt.Errorf("cannot list routes: %w", err)
 		}
@@ -315,7 +317,7 @@ func (h *Host) takenSubnets(others []record, v *kernelView) ([]netip.Prefix, err
 
 // defaultMTU is that of the link the default route leaves through.
 func (h *Host) defaultMTU(v *kernelView) int {
-	routes, err := h.link.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := dumped(h, func() ([]netlink.Route, error) { return h.link.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return 1500
 	}

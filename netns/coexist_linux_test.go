@@ -43,6 +43,7 @@ func TestForeignFirewallsThatDrop(t *testing.T) {
 }
 
 func testForeignFirewall(t *testing.T, setup string) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	l.cmd("sysctl -w net.bridge.bridge-nf-call-iptables=1")
 	l.cmd("set -e; " + setup)

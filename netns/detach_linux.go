@@ -67,7 +67,7 @@ func (h *Host) detach(containers ...string) error {
 
 // linksBy finds links by alias.
 func (h *Host) linksBy(match func(alias string) bool) (names []string, err error) {
-	links, err := h.link.LinkList()
+	links, err := dumped(h, h.link.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list links: %w", err)
 	}

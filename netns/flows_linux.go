@@ -57,7 +57,10 @@ func (h *Host) forgetFlows(before, after map[string][]element) error {
 		if family == unix.AF_INET6 && !h.ipv6 {
 			continue
 		}
-		if _, err := h.link.ConntrackDeleteFilters(netlink.ConntrackTable, family, stale); err != nil && !isGone(err) {
+		_, err := dumped(h, func() (uint, error) {
+			return h.link.ConntrackDeleteFilters(netlink.ConntrackTable, family, stale)
+		})
+		if err != nil && !isGone(err) {
 			return fmt.Errorf("cannot delete stale connection tracking entries: %w", err)
 		}
 	}

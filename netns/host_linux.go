@@ -154,6 +154,24 @@ func (h *Host) do(reqs ...request) error {
 	return err
 }
 
+// dumped repeats a dump that the kernel says was disturbed by a change, as every
+// Attach is one; at last with our own changes held up.
+func dumped[T any](h *Host, dump func() (T, error)) (out T, err error) {
+	for range 10 {
+		if out, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return out, err
+		}
+	}
+	h.kernel.Lock()
+	defer h.kernel.Unlock()
+	for range 90 {
+		if out, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return out, err
+		}
+	}
+	return out, err
+}
+
 // generation is the kernel's count of nftables transactions.
 func (h *Host) generation() (uint32, error) {
 	const get = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN

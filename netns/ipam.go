@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 )
 
 // errExhausted says that a network has no address left to lease.
@@ -21,8 +22,6 @@ func defaultPools() []netip.Prefix {
 	}
 }
 
-func dockerBridge() netip.Prefix { return netip.MustParsePrefix("172.17.0.0/16") }
-
 // prefixBits is the prefix length of a subnet that holds size endpoints beside
 // its gateway, network and broadcast addresses: 24, or less when 253 are not
 // enough.
@@ -35,6 +34,7 @@ func prefixBits(size int) int {
 // nothing in taken.
 func pickSubnet(taken []netip.Prefix, size int) (netip.Prefix, error) {
 	length := prefixBits(size)
+	taken = append(slices.Clone(taken), netip.MustParsePrefix("172.17.0.0/16"))
 	for _, pool := range defaultPools() {
 		if p, ok := firstFree(pool, length, taken); ok {
 			return p, nil

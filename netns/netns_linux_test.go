@@ -22,6 +22,7 @@ func TestPublishedPortIsReachedFromEverywhere(t *testing.T) {
 }
 
 func testPublish(t *testing.T, v6 bool, bridgeNF string) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	l.cmd("sysctl -w net.bridge.bridge-nf-call-iptables=" + bridgeNF + " net.bridge.bridge-nf-call-ip6tables=" + bridgeNF)
 	was := l.picture()
@@ -94,6 +95,7 @@ func same(t *testing.T, want, got string) {
 }
 
 func TestLoopbackOfTheHostIsOutOfReach(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	h := l.open("shop")
 	front := network("shop", "front")
@@ -178,6 +180,7 @@ func (l *lab) sendRaw(c container, n Network, from, to, text string) {
 }
 
 func TestNeighbourReachesOnlyWhatIsPublished(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	h := l.open("shop")
 	front := network("shop", "front")
@@ -204,6 +207,7 @@ func (l *lab) route(to netip.Prefix, via string) {
 
 // Stack enabling forwarding must not make a router of the machine.
 func TestForeignLinksStayApart(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	second := newNamespace(t)
 	l.in(l.host, func() {
@@ -242,6 +246,7 @@ func TestForeignLinksStayApart(t *testing.T) {
 }
 
 func TestForwardingOfTheAdministratorIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	l.cmd("sysctl -w net.ipv4.ip_forward=1")
 	h := l.open("shop")
@@ -256,6 +261,7 @@ func TestForwardingOfTheAdministratorIsLeftAlone(t *testing.T) {
 }
 
 func TestInternalNetwork(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	h := l.open("shop")
 	inner, outer := network("shop", "inner"), network("shop", "outer")
@@ -290,6 +296,7 @@ func TestInternalNetwork(t *testing.T) {
 func TestIsolatedNetwork(t *testing.T) {
 	for _, bridgeNF := range []string{"0", "1"} {
 		t.Run("bridge-nf-call-iptables="+bridgeNF, func(t *testing.T) {
+			t.Parallel()
 			l, ctx := newLab(t), context.Background()
 			l.cmd("sysctl -w net.bridge.bridge-nf-call-iptables=" + bridgeNF)
 			h := l.open("shop")
@@ -321,6 +328,7 @@ func TestIsolatedNetwork(t *testing.T) {
 // A client that goes on sending from one port must follow the port to its new
 // container: the kernel's memory of the old one has to go.
 func TestUDPClientsFollowThePort(t *testing.T) {
+	t.Parallel()
 	l, ctx := newLab(t), context.Background()
 	h := l.open("shop")
 	front := network("shop", "front")

@@ -55,7 +55,7 @@ func (h *Host) removeRules() error {
 // or their network is still recorded.
 func (h *Host) removeStray() error {
 	prefix := aliasPrefix(h.o.Project)
-	links, err := h.link.LinkList()
+	links, err := dumped(h, h.link.LinkList)
 	if err != nil {
 		return fmt.Errorf("cannot list links: %w", err)
 	}

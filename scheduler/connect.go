@@ -41,10 +41,19 @@ func (s *Store) saveNetworks(m map[string]madeNetwork) error {
 	return writeJSON(s.networksPath(), networkFile{Version: 1, Networks: m})
 }
 
+// seenNetworks are the networks that the kernel has, by key. One that is being
+// made is not there yet, one that is being altered not yet as wished: whoever
+// needs it waits.
 func (c *Controller) seenNetworks() map[string]string {
 	seen := map[string]string{}
 	for key, n := range c.made {
+		if _, making := c.inFlight[string(OpNetwork)+" "+n.Name]; making {
+			continue
+		}
 		seen[key] = n.Hash
+		if _, altering := c.inFlight[string(OpNetworkAlter)+" "+n.Name]; altering {
+			seen[key] = ""
+		}
 	}
 	return seen
 }

@@ -57,8 +57,9 @@ func (c *Controller) ready(deps []string, service string, noDeps bool) (bool, er
 
 // networksReady reports whether the service's networks exist.
 func (c *Controller) networksReady(service string) bool {
+	made := c.seenNetworks()
 	for _, key := range attachments(c.want.Stack.Services[service]) {
-		if _, ok := c.made[key]; !ok {
+		if made[key] == "" {
 			return false
 		}
 	}

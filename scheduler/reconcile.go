@@ -48,6 +48,11 @@ func (p *planner) op(o Op) string {
 	if _, running := p.seen.InFlight[o.ID]; running {
 		return o.ID
 	}
+	// What tidies up after the run before must not meet the next one.
+	tidying := string(OpCleanUp) + " " + o.Target
+	if _, under := p.seen.InFlight[tidying]; under && (o.Kind == OpStart || o.Kind == OpRemove || o.Kind == OpReplace) {
+		o.After = append(slices.Clone(o.After), tidying)
+	}
 	if msg, failed := p.seen.Failed[o.ID]; failed {
 		p.fail(o.Service, msg)
 		return o.ID

@@ -198,8 +198,8 @@ func (c *Controller) hostGateway(svc types.ServiceConfig) string {
 			continue
 		}
 		for _, p := range n.Pools {
-			if p.Gateway.IsValid() {
-				return p.Gateway.String()
+			if gw := p.GatewayAddr(); gw.IsValid() {
+				return gw.String()
 			}
 		}
 	}

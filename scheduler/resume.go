@@ -60,12 +60,14 @@ func (c *Controller) exitRecorded(id string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// reconnect serves containers that ran on without us: their name queries, and the
-// clients of their ports that no rule can redirect.
+// reconnect serves containers that ran on without us: first the clients of their
+// ports that no rule can redirect, then their name queries.
 func (c *Controller) reconnect(ctx context.Context, live []Instance) {
-	for _, i := range live {
-		if err := errors.Join(c.resumeNames(ctx, &i), c.resumePorts(ctx, &i)); err != nil {
-			c.Log.Warn("cannot serve container again", "container", i.Name, "error", err)
+	for _, step := range []func(context.Context, *Instance) error{c.resumePorts, c.resumeNames} {
+		for _, i := range live {
+			if err := step(ctx, &i); err != nil {
+				c.Log.Warn("cannot serve container again", "container", i.Name, "error", err)
+			}
 		}
 	}
 }

@@ -79,14 +79,18 @@ func (t *attachment) close() { t.client.Close() }
 // revival is how long a new shim is waited for.
 const revival = 5 * time.Second
 
-// attachAgain connects to the shim that took over after another died.
+// attachAgain connects to the shim that took over after another died, or that it
+// starts itself where the controller died too.
 func (a *app) attachAgain(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) (*attachment, error) {
 	ctx, cancel := context.WithTimeout(ctx, revival)
 	defer cancel()
 	for {
-		t, err := a.attachTo(ctx, s, i, false) // the input outlives the shim
+		_, err := a.connect(ctx, s)
 		if err == nil {
-			return t, nil
+			var t *attachment
+			if t, err = a.attachTo(ctx, s, i, false); err == nil { // the input outlives the shim
+				return t, nil
+			}
 		}
 		select {
 		case <-ctx.Done():

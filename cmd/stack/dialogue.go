@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"stack/runtime"
+	"stack/runtime/native"
 	"stack/scheduler"
 )
 
@@ -80,9 +82,16 @@ func (d *dialogue) feedKeys(to *os.File) {
 
 func (d *dialogue) signal(sig syscall.Signal) {
 	cmd := scheduler.Command{Verb: scheduler.VerbKill, Containers: []string{d.instance.ID}, Signal: strconv.Itoa(int(sig))}
-	if err := d.a.send(context.Background(), d.store, cmd, quietly); err != nil {
+	err := d.a.send(context.Background(), d.store, cmd, quietly)
+	if err != nil && d.stillLive() {
 		fmt.Fprintf(d.a.stderr, "stack: cannot pass on signal %d: %v\n", sig, err)
 	}
+}
+
+// stillLive tells a signal that could not be sent from one that came too late.
+func (d *dialogue) stillLive() bool {
+	st, err := native.New(native.Options{Root: d.store.Containers()}).State(context.Background(), d.instance.ID)
+	return err == nil && st.Status == runtime.Running
 }
 
 func quietly(scheduler.Reply) {}

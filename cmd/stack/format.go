@@ -50,6 +50,7 @@ type psEntry struct {
 	Error                                             string   `json:",omitempty"`
 	Warnings                                          []string `json:",omitempty"`
 	Restarts                                          int
+	OOMKilled                                         bool `json:",omitempty"`
 	// HostUserNS and Privileged tell of isolation that was given up.
 	HostUserNS bool `json:",omitempty"`
 	Privileged bool `json:",omitempty"`
@@ -74,7 +75,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		e.Health = string(i.Health)
 	}
 	if i.Exit != nil {
-		e.ExitCode = i.Exit.Code
+		e.ExitCode, e.OOMKilled = i.Exit.Code, i.Exit.OOMKilled
 	}
 	for _, p := range i.Ports {
 		url := "0.0.0.0"

@@ -96,7 +96,6 @@ func (v *logView) copy(ctx context.Context, i *scheduler.Instance, r *log.Reader
 func (v *logView) merge(ctx context.Context, list []*scheduler.Instance, o log.ReadOptions) error {
 	var readers []*log.Reader
 	var lines []*lines
-	var shown []*scheduler.Instance
 	for _, i := range list {
 		r, err := log.Open(v.store.LogPath(i.ID), o)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +105,7 @@ func (v *logView) merge(ctx context.Context, list []*scheduler.Instance, o log.R
 			return err
 		}
 		defer r.Close()
-		readers, shown = append(readers, r), append(shown, i)
+		readers = append(readers, r)
 		lines = append(lines, newLines(func(e log.Entry) { v.print(i, e) }))
 	}
 	m := log.Merge(readers...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -142,10 +143,18 @@ func (a *app) giveUp(ctx context.Context, s *scheduler.Store, o *runOptions, mad
 	return err
 }
 
-// discard removes a container of run.
+// discard removes a container of run, which somebody else may have done.
 func (a *app) discard(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) error {
 	cmd := scheduler.Command{Verb: scheduler.VerbRemove, Containers: []string{i.ID}, Force: true}
-	return a.send(context.WithoutCancel(ctx), s, cmd, quietly)
+	err := a.send(context.WithoutCancel(ctx), s, cmd, quietly)
+	if err == nil {
+		return nil
+	}
+	list, listErr := s.Current(time.Now())
+	if listErr == nil && !slices.ContainsFunc(list, func(l *scheduler.Instance) bool { return l.ID == i.ID }) {
+		return nil
+	}
+	return err
 }
 
 // loadFor reads the stack with the profiles turned on that the services need.

@@ -27,6 +27,7 @@ type options struct {
 	rounds   int
 	stack    string
 	docker   string
+	only     string
 	timeout  time.Duration
 }
 
@@ -60,6 +61,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 5, "rounds of each, of which the median counts")
 	f.StringVar(&o.stack, "stack", beside("stack"), "the stack binary")
 	f.StringVar(&o.docker, "docker", "auto", "measure docker compose: auto or no")
+	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets")
 	f.DurationVar(&o.timeout, "timeout", 170*time.Second, "give up and clean up after this long")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -99,6 +101,9 @@ func bench(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	fmt.Print(machine())
+	if !favour() {
+		fmt.Println("noise: cannot raise the priority; other programs on this machine count")
+	}
 	s := newStack(o.stack, dir)
 	floor, err := newFloor(dir)
 	if err != nil {
@@ -107,6 +112,9 @@ func bench(ctx context.Context, o options) error {
 	defer floor.close()
 	t := &table{replicas: o.replicas}
 	su := suite{rounds: o.rounds, contenders: []contender{s, floor, plain{}}, table: t}
+	if o.only != "" {
+		return su.profile(ctx, o.only, o.replicas)
+	}
 	if err := su.run(ctx, o.replicas); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 )
@@ -41,6 +42,14 @@ func (s suite) run(ctx context.Context, replicas []int) error {
 		}
 	}
 	return nil
+}
+
+// profile runs one contender alone.
+func (s suite) profile(ctx context.Context, name string, replicas []int) error {
+	s.contenders = slices.DeleteFunc(s.contenders, func(c contender) bool { return c.name() != name })
+	err := s.run(ctx, replicas)
+	s.table.printTimes(os.Stdout)
+	return err
 }
 
 func (s suite) one(ctx context.Context, c contender, n int) error {

@@ -60,6 +60,11 @@ func (r *row) down(n int) []time.Duration {
 func (t *table) most() int { return slices.Max(t.replicas) }
 
 func (t *table) print(w io.Writer) {
+	t.printTimes(w)
+	t.printRatios(w)
+}
+
+func (t *table) printTimes(w io.Writer) {
 	fmt.Fprintf(w, "\n%-26s", "median, milliseconds")
 	for _, n := range t.replicas {
 		fmt.Fprintf(w, "  %9s %9s", fmt.Sprintf("up %d", n), fmt.Sprintf("down %d", n))
@@ -68,7 +73,6 @@ func (t *table) print(w io.Writer) {
 	for i := range t.rows {
 		t.rows[i].print(w, t.replicas)
 	}
-	t.printRatios(w)
 }
 
 func (r *row) print(w io.Writer, replicas []int) {

@@ -45,7 +45,6 @@ type Reader struct {
 	cur   *os.File   // being read; nil before the log exists
 	queue []*os.File // to be read after cur, oldest first
 	buf   []byte     // bytes read and not yet returned
-	gone  bool       // cur has ended: what buf holds is all
 
 	events  <-chan struct{}
 	unwatch func()

@@ -56,8 +56,7 @@ func (b *builder) search(do string, p *specs.Process, argv, envp stub.Addr, resu
 	}
 }
 
-// searchPath is the last PATH of env, as getenv(3) of most programs would not
-// see but the program's own shell does; without one, defaultPath.
+// searchPath is the PATH that getenv(3) finds in env; without one, defaultPath.
 func searchPath(env []string) string {
 	for _, one := range env {
 		if value, ok := strings.CutPrefix(one, "PATH="); ok {

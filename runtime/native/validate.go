@@ -75,7 +75,8 @@ func unsupported(s *specs.Spec) error {
 }
 
 func hasHooks(h *specs.Hooks) bool {
-	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+ //nolint:staticcheck // Prestart is still in use
+	//lint:ignore SA1019 Prestart is still in use
+	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+
 		len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0
 }
 

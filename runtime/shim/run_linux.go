@@ -178,9 +178,7 @@ func (s *server) listen() (lock *os.File, previous int, err error) {
 		return nil, 0, err
 	}
 	go func() {
-		if err := s.serve(fd); err != nil {
-			s.log.Error("cannot serve", "error", err)
-		}
+		s.log.Error("cannot serve", "error", s.serve(fd))
 	}()
 	return lock, previous, nil
 }

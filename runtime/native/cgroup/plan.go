@@ -126,7 +126,8 @@ func (p *planner) controlDevices(list []specs.LinuxDeviceCgroup) error {
 
 // obsoleteMemory names the fields that no current kernel knows.
 func (p *planner) obsoleteMemory(m *specs.LinuxMemory) {
-	if m.Kernel != nil && *m.Kernel > 0 { //nolint:staticcheck // to be told, not used
+	//lint:ignore SA1019 to be told, not used
+	if m.Kernel != nil && *m.Kernel > 0 {
 		p.miss("the kernel memory limit is obsolete and not applied")
 	}
 	if m.KernelTCP != nil && *m.KernelTCP > 0 {

@@ -36,6 +36,7 @@ func planCases() []struct {
 		}, fresh()},
 		{"memory", &specs.LinuxResources{Memory: &specs.LinuxMemory{
 			Limit: ptr[int64](64 * mb), Swap: ptr[int64](96 * mb), Reservation: ptr[int64](32 * mb),
+			//lint:ignore SA1019 to be told, not used
 			Swappiness: ptr[uint64](10), DisableOOMKiller: ptr(true), Kernel: ptr[int64](mb), KernelTCP: ptr[int64](mb),
 		}}, fresh()},
 		{"memory without swap", &specs.LinuxResources{Memory: &specs.LinuxMemory{

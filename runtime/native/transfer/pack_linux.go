@@ -76,16 +76,14 @@ type packer struct {
 	root  *Root
 	tar   *tar.Writer
 	links map[fileID]string // names of files that have several
-	warn  func(string)
 }
 
 type fileID struct{ dev, ino uint64 }
 
 // Pack writes the source as a tar stream in which it is called top. Sockets, and
-// what is on the kernel's own file systems, are left out; warn is told of what a
-// person may miss.
-func (s *Source) Pack(ctx context.Context, top string, w io.Writer, warn func(string)) error {
-	p := &packer{ctx: ctx, root: s.root, tar: tar.NewWriter(w), links: map[fileID]string{}, warn: warn}
+// what is on the kernel's own file systems, are left out.
+func (s *Source) Pack(ctx context.Context, top string, w io.Writer) error {
+	p := &packer{ctx: ctx, root: s.root, tar: tar.NewWriter(w), links: map[fileID]string{}}
 	fd, err := openPath(s.place.dir, s.place.name)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", s.Base, err)

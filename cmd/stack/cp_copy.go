@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"stack/runtime"
+	"stack/runtime/image"
+	"stack/runtime/native"
+	"stack/runtime/native/transfer"
+	"stack/scheduler"
+)
+
+// copying is one cp under way.
+type copying struct {
+	a *app
+	*cpOptions
+	store *scheduler.Store
+}
+
+// opened is a container's file system.
+type opened struct {
+	*transfer.Root
+	instance *scheduler.Instance
+	shut     func() error
+}
+
+// open gives a container's files: as its processes see them, or, of one that does
+// not run, as they would.
+func (c *copying) open(ctx context.Context, i *scheduler.Instance) (*opened, error) {
+	rt := native.New(native.Options{Root: c.store.Containers()})
+	root, err := rt.Root(ctx, i.ID)
+	if err == nil {
+		return &opened{root, i, func() error { return nil }}, nil
+	}
+	if !ended(err) {
+		return nil, err
+	}
+	images, err := image.Open(c.store.Layout.Images(), nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.store.FilesBundle(ctx, images, i)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := rt.State(ctx, i.ID); err == nil && st.Status == runtime.Stopped {
+		if err := rt.Delete(ctx, i.ID, false); err != nil && !ended(err) {
+			return nil, err
+		}
+	}
+	made, err := rt.Create(ctx, b)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the files of container %s: %w", i.Name, err)
+	}
+	made.PidFD.Close()
+	shut := func() error {
+		if err := rt.Delete(context.WithoutCancel(ctx), i.ID, true); err != nil && !ended(err) {
+			return fmt.Errorf("cannot close the files of container %s: %w", i.Name, err)
+		}
+		return nil
+	}
+	if root, err = rt.Root(ctx, i.ID); err != nil {
+		return nil, errors.Join(err, shut())
+	}
+	return &opened{root, i, shut}, nil
+}
+
+func (o *opened) close() error {
+	o.Root.Close()
+	return o.shut()
+}
+
+func (c *copying) warn(text string) { fmt.Fprintln(c.a.stderr, "warning: "+text) }
+
+func (c *copying) unpack() transfer.UnpackOptions {
+	return transfer.UnpackOptions{Keep: c.archive, Warn: c.warn}
+}
+
+// out copies from a container to this machine, or as an archive to standard output.
+func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to string) (err error) {
+	if to == "-" && isTerminal(c.a.stdout) {
+		return errors.New("an archive is nothing for a terminal: redirect standard output")
+	}
+	box, err := c.open(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, box.close()) }()
+	src, err := box.Source(from, c.follow)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", i.Name, err)
+	}
+	defer src.Close()
+	if to == "-" {
+		top := src.Base
+		if src.Contents {
+			top = "."
+		}
+		return src.Pack(ctx, top, c.a.stdout)
+	}
+	host, err := transfer.Host()
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	if to, err = hostPath(to); err != nil {
+		return err
+	}
+	target, err := host.Target(to, src)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return c.spread(ctx, src, []*transfer.Target{target}, []*scheduler.Instance{i})
+}
+
+// in copies into every container of list.
+func (c *copying) in(ctx context.Context, list []*scheduler.Instance, from, to string) (err error) {
+	var src *transfer.Source
+	if from != "-" {
+		host, err := transfer.Host()
+		if err != nil {
+			return err
+		}
+		defer host.Close()
+		if from, err = hostPath(from); err != nil {
+			return err
+		}
+		if src, err = host.Source(from, c.follow); err != nil {
+			return err
+		}
+		defer src.Close()
+	}
+	var targets []*transfer.Target
+	for _, i := range list {
+		box, err := c.open(ctx, i)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, box.close()) }()
+		target, err := place(box, to, src)
+		if err != nil {
+			return fmt.Errorf("container %s: %w", i.Name, err)
+		}
+		defer target.Close()
+		targets = append(targets, target)
+	}
+	return c.spread(ctx, src, targets, list)
+}
+
+// place finds where a copy goes; an archive from elsewhere needs a directory.
+func place(box *opened, to string, src *transfer.Source) (*transfer.Target, error) {
+	if src == nil {
+		return box.Directory(to)
+	}
+	return box.Target(to, src)
+}
+
+// spread copies one source, or the archive on standard input, to all targets at the
+// same time.
+func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*transfer.Target, list []*scheduler.Instance) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var writers []io.Writer
+	var ends []*io.PipeWriter
+	p := newProgress(c.a)
+	for _, t := range targets {
+		r, w := io.Pipe()
+		writers, ends = append(writers, w), append(ends, w)
+		group.Go(func() error {
+			err := t.Unpack(ctx, r, c.unpack())
+			if err == nil {
+				_, err = io.Copy(io.Discard, r) // padding
+			}
+			r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
+			return err
+		})
+	}
+	group.Go(func() error {
+		err := c.read(ctx, src, io.MultiWriter(writers...))
+		for _, w := range ends {
+			w.CloseWithError(err)
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, i := range list {
+		p.show(scheduler.Reply{Event: &scheduler.Event{Type: "container", Name: i.Name, Progress: "Copied"}})
+	}
+	p.end()
+	return nil
+}
+
+func (c *copying) read(ctx context.Context, src *transfer.Source, w io.Writer) error {
+	if src == nil {
+		_, err := io.Copy(w, c.a.stdin)
+		return err
+	}
+	return src.Pack(ctx, ".", w)
+}

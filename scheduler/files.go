@@ -1,0 +1,118 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/runtime"
+	"stack/runtime/image"
+)
+
+// FilesBundle describes a container that shows a stopped instance's files: its root
+// and those of its mounts that exist. It is to be created, looked at through
+// the runtime and deleted, never started. It has the instance's ID, so a start
+// meanwhile takes its place.
+func (s *Store) FilesBundle(ctx context.Context, images image.Resolver, i *Instance) (runtime.Bundle, error) {
+	b, err := s.filesBundle(ctx, images, i)
+	if err != nil {
+		return b, fmt.Errorf("cannot open the files of container %s: %w", i.Name, err)
+	}
+	return b, nil
+}
+
+func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Instance) (runtime.Bundle, error) {
+	w, err := s.LoadWish()
+	if err != nil {
+		return runtime.Bundle{}, err
+	}
+	if w.Stack == nil {
+		return runtime.Bundle{}, fmt.Errorf("no stack is recorded")
+	}
+	svc, ok := w.Stack.Services[i.Service]
+	if !ok {
+		return runtime.Bundle{}, fmt.Errorf("service %q is not in the file any more", i.Service)
+	}
+	if i.Run != nil {
+		svc = i.Run.Apply(svc)
+	}
+	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir))
+	if err != nil {
+		return runtime.Bundle{}, err
+	}
+	if img.Digest != i.Digest {
+		return runtime.Bundle{}, fmt.Errorf("image %s is another one by now", svc.Image)
+	}
+	in := TranslateInput{
+		Project: w.Stack.Project, Service: filesOnly(w.Stack.Project, svc), Image: img,
+		Instance: Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff},
+		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{},
+		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
+	}
+	if !HostUserNS(w.Stack.Project, svc) {
+		ids, err := s.AllocateIDs()
+		if err != nil {
+			return runtime.Bundle{}, err
+		}
+		in.IDs = &ids
+	}
+	if err := s.mountSources(&in); err != nil {
+		return runtime.Bundle{}, err
+	}
+	out, err := Translate(in)
+	if err != nil {
+		return runtime.Bundle{}, err
+	}
+	b := out.Bundle(i.ID)
+	b.Files = nil
+	b.Spec.Process.Args, b.Spec.Process.Cwd = []string{"/"}, "/"
+	b.Spec.Linux.Resources = &specs.LinuxResources{}
+	b.Spec.Mounts = slices.DeleteFunc(b.Spec.Mounts, func(m specs.Mount) bool {
+		return m.Type == "bind" && !exists(m.Source)
+	})
+	return b, nil
+}
+
+// filesOnly is a service without what does not concern its files.
+func filesOnly(p *types.Project, s types.ServiceConfig) types.ServiceConfig {
+	out := types.ServiceConfig{
+		Name: s.Name, Image: s.Image, Volumes: s.Volumes, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly,
+		ContainerName: s.ContainerName, NetworkMode: "none",
+	}
+	if HostUserNS(p, s) {
+		out.UserNSMode = hostMode
+	}
+	return out
+}
+
+// mountSources tells where the mounts come from, without making any.
+func (s *Store) mountSources(in *TranslateInput) error {
+	mounts, err := UserMounts(in.Project, in.Service, in.Image, in.Instance.Name, nil)
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		switch m.Type {
+		case types.VolumeTypeVolume:
+			in.Volumes[m.Source] = s.Layout.VolumeData(m.Source)
+		case types.VolumeTypeBind:
+			m.Create = false
+			in.Owners[m.Source] = BindOwner{Plain: true} // one that is missing is left out
+			if exists(m.Source) {
+				if in.Owners[m.Source], err = bindOwner(m); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
