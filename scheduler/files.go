@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -31,7 +32,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		return runtime.Bundle{}, err
 	}
 	if w.Stack == nil {
-		return runtime.Bundle{}, fmt.Errorf("no stack is recorded")
+		return runtime.Bundle{}, errors.New("no stack is recorded")
 	}
 	svc, ok := w.Stack.Services[i.Service]
 	if !ok {
@@ -79,10 +80,9 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 
 // filesOnly is a service without what does not concern its files.
 func filesOnly(p *types.Project, s types.ServiceConfig) types.ServiceConfig {
-	out := types.ServiceConfig{
-		Name: s.Name, Image: s.Image, Volumes: s.Volumes, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly,
-		ContainerName: s.ContainerName, NetworkMode: "none",
-	}
+	out := types.ServiceConfig{Name: s.Name}
+	out.Image, out.Volumes, out.Tmpfs, out.ReadOnly = s.Image, s.Volumes, s.Tmpfs, s.ReadOnly
+	out.NetworkMode = "none"
 	if HostUserNS(p, s) {
 		out.UserNSMode = hostMode
 	}

@@ -136,13 +136,19 @@ func (c *copying) in(ctx context.Context, list []*scheduler.Instance, from, to s
 		}
 		defer src.Close()
 	}
+	var boxes []*opened
+	defer func() {
+		for _, box := range boxes {
+			err = errors.Join(err, box.close())
+		}
+	}()
 	var targets []*transfer.Target
 	for _, i := range list {
 		box, err := c.open(ctx, i)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, box.close()) }()
+		boxes = append(boxes, box)
 		target, err := place(box, to, src)
 		if err != nil {
 			return fmt.Errorf("container %s: %w", i.Name, err)
@@ -161,6 +167,9 @@ func place(box *opened, to string, src *transfer.Source) (*transfer.Target, erro
 	return box.Target(to, src)
 }
 
+// errStopped ends the reading of a source when one of its copies failed.
+var errStopped = errors.New("stopped")
+
 // spread copies one source, or the archive on standard input, to all targets at the
 // same time.
 func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*transfer.Target, list []*scheduler.Instance) error {
@@ -176,7 +185,10 @@ func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*t
 			if err == nil {
 				_, err = io.Copy(io.Discard, r) // padding
 			}
-			r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
+			r.CloseWithError(errStopped)
+			if err != nil {
+				err = fmt.Errorf("cannot copy: %w", err)
+			}
 			return err
 		})
 	}
@@ -184,6 +196,9 @@ func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*t
 		err := c.read(ctx, src, io.MultiWriter(writers...))
 		for _, w := range ends {
 			w.CloseWithError(err)
+		}
+		if errors.Is(err, errStopped) {
+			return nil // the writer tells why
 		}
 		return err
 	})

@@ -153,4 +153,3 @@ func code(i *scheduler.Instance) error {
 	}
 	return exitError(i.Exit.Code)
 }
-

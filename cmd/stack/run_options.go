@@ -144,4 +144,3 @@ func expandHome(path string) string {
 	}
 	return path
 }
-

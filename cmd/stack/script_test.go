@@ -66,6 +66,7 @@ func TestScript(t *testing.T) {
 			"http":       httpGet,
 			"kill9":      kill9,
 			"clean":      clean,
+			"until":      until,
 		},
 		Condition: func(cond string) (bool, error) {
 			if name, ok := strings.CutPrefix(cond, "exec:"); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -75,11 +76,23 @@ func TestCPUHogKeepsItsShare(t *testing.T) {
 			break
 		}
 	}
-	if share < 0.27 || share > 0.33 {
+	// Below its share it stays only where others want the processors as well.
+	if share > 0.33 || share < 0.27 && !contended(t) {
 		t.Errorf("it used %.3f processors", share)
 	}
 	check(t, g.Kill())
 	check(t, g.Delete())
+}
+
+// contended reports whether more wanted to run just now than there are processors.
+func contended(t *testing.T) bool {
+	b, err := os.ReadFile("/proc/loadavg")
+	check(t, err)
+	var load float64
+	if _, err := fmt.Sscan(string(b), &load); err != nil {
+		t.Fatal(err)
+	}
+	return load > float64(runtime.NumCPU())
 }
 
 func TestForkBombStopsAtPids(t *testing.T) {

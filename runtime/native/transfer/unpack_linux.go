@@ -33,7 +33,7 @@ type unpacker struct {
 	target *Target
 	opts   UnpackOptions
 	maker  uint32 // the owner of what is made
-	top    int // the target's directory, -1 until it is made
+	top    int    // the target's directory, -1 until it is made
 	made   map[string]bool
 	times  []dirTime
 }
