@@ -278,6 +278,9 @@ func TestDetachTakesPortsAway(t *testing.T) {
 // The kernel interrupts a dump when links change under it.
 func TestApplyAmidAttaches(t *testing.T) {
 	s, ctx := newShop(t), t.Context()
+	for i := range 40 { // so that a dump takes several reads
+		s.attach(s.h, s.container(fmt.Sprint("still", i)), s.net)
+	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range 4 {

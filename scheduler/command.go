@@ -45,6 +45,7 @@ type Command struct {
 	AlwaysDeps    bool `json:",omitempty"` // --always-recreate-deps
 	RenewVolumes  bool `json:",omitempty"`
 	RemoveOrphans bool `json:",omitempty"`
+	IgnoreOrphans bool `json:",omitempty"` // do not even warn of them
 	Volumes       bool `json:",omitempty"` // down -v, rm -v
 	Force         bool `json:",omitempty"` // rm of running ones
 	// Wait makes up wait for health.

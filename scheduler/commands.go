@@ -35,6 +35,7 @@ func (c *Controller) Do(ctx context.Context, cmd Command, each func(Reply)) erro
 			c.relay(sub, reply)
 		case err := <-result:
 			c.relay(sub, reply)
+			c.tell(cmd, reply)
 			return err
 		}
 	}
@@ -44,6 +45,9 @@ func (c *Controller) relay(sub *Subscription, reply func(Reply)) {
 	for _, ev := range sub.Take() {
 		if ev.Progress != "" {
 			reply(Reply{Event: &ev})
+		}
+		for _, r := range noticed(ev) {
+			reply(r)
 		}
 	}
 }

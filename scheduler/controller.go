@@ -73,7 +73,7 @@ type Controller struct {
 	waiters   map[*waiter]struct{}
 	probers   map[string]*prober
 	made      map[string]madeNetwork   // networks by key
-	opening   map[string]bool          // starts whose ports are to be published
+	opening   map[string]bool          // starts under way: their endpoints and ports are wanted
 	plugged   map[string]bool          // containers that may have links, ports, streams
 	proxies   map[string]*proxies      // by container
 	held      map[string]chan struct{} // one-offs that wait for their client

@@ -20,8 +20,10 @@ type Event struct {
 	Name string `json:"name,omitempty"`
 	ID   string `json:"id,omitempty"`
 	// Progress is the word shown while a command runs: Creating, Created, …
-	Progress   string            `json:"progress,omitempty"`
-	Error      string            `json:"error,omitempty"`
+	Progress string `json:"progress,omitempty"`
+	Error    string `json:"error,omitempty"`
+	// Warnings are what this machine could not do as asked.
+	Warnings   []string          `json:"warnings,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 

@@ -70,7 +70,6 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	}
 	b := out.Bundle(i.ID)
 	b.Files = nil
-	b.Spec.Process.Args, b.Spec.Process.Cwd = []string{"/"}, "/"
 	b.Spec.Linux.Resources = &specs.LinuxResources{}
 	b.Spec.Mounts = slices.DeleteFunc(b.Spec.Mounts, func(m specs.Mount) bool {
 		return m.Type == "bind" && !exists(m.Source)
@@ -82,7 +81,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 func filesOnly(p *types.Project, s types.ServiceConfig) types.ServiceConfig {
 	out := types.ServiceConfig{Name: s.Name}
 	out.Image, out.Volumes, out.Tmpfs, out.ReadOnly = s.Image, s.Volumes, s.Tmpfs, s.ReadOnly
-	out.NetworkMode = "none"
+	out.NetworkMode, out.Command = "none", types.ShellCommand{"/"}
 	if HostUserNS(p, s) {
 		out.UserNSMode = hostMode
 	}

@@ -65,6 +65,9 @@ type Instance struct {
 	// CreatedSeq and StartedSeq are the wish's sequence numbers then.
 	CreatedSeq uint64
 	StartedSeq uint64
+	// LiveSeq is the newest sequence in which it was seen running: an `up` or
+	// `start` of its service that came then was obeyed without a start.
+	LiveSeq uint64 `json:",omitempty"`
 	// Held is set when a person stopped or killed it: no policy starts it again.
 	Held bool `json:",omitempty"`
 	// HeldSeq is the command that did.
@@ -120,6 +123,9 @@ func (i *Instance) live() bool {
 // stopIsFinal reports whether a person asked this container to stop and stay so,
 // as against a restart, whose start is yet to come.
 func (i *Instance) stopIsFinal() bool { return i.WantStopped && i.WantStart <= i.StartedSeq }
+
+// reached is the newest command to run its service that the instance has obeyed.
+func (i *Instance) reached() uint64 { return max(i.StartedSeq, i.LiveSeq) }
 
 // Obeyed notes that the instance was started for wish sequence seq.
 func (i *Instance) Obeyed(seq uint64, now time.Time) {

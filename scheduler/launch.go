@@ -44,8 +44,9 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged
 		r.Log = i.Log
 		r.Obeyed(seq, l.begun)
+		delete(c.opening, i.ID)
 	})
-	c.publish(&i, Event{Action: "start", Progress: "Started"})
+	c.publish(&i, Event{Action: "start", Progress: "Started", Warnings: i.Warnings})
 	return c.postStart(ctx, &i)
 }
 
@@ -296,6 +297,12 @@ func (l *launch) attach(ctx context.Context, pid int) error {
 	case len(l.i.Endpoints) == 0:
 		return l.c.Network.Loopback(ctx, pid)
 	}
+	// From here on the container is part of what Apply is told: it would detach
+	// what an earlier run had and nobody wants any more.
+	l.c.update(l.i.ID, func(i *Instance) {
+		i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints
+		l.c.opening[i.ID] = true
+	})
 	if _, err := l.c.Network.Attach(ctx, l.i.Endpoints, pid); err != nil {
 		return err
 	}
@@ -307,10 +314,6 @@ func (l *launch) publish(ctx context.Context) error {
 	if len(l.i.Ports) == 0 {
 		return nil
 	}
-	l.c.update(l.i.ID, func(i *Instance) { i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints })
-	l.c.mu.Lock()
-	l.c.opening[l.i.ID] = true
-	l.c.mu.Unlock()
 	if err := l.c.network.Do(ctx); err != nil {
 		return err
 	}

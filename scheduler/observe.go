@@ -22,6 +22,10 @@ func (c *Controller) observe(ctx context.Context, now time.Time) {
 			c.exited(ctx, i, exit, now)
 			continue
 		}
+		if i.LiveSeq != c.want.Sequence && i.State == StateRunning && !c.working(OpStop, i.ID) {
+			i.LiveSeq = c.want.Sequence
+			c.save(i)
+		}
 		c.watchHealth(ctx, i)
 	}
 }
@@ -29,7 +33,7 @@ func (c *Controller) observe(ctx context.Context, now time.Time) {
 // exitOf reads the exit record of a live instance. A container that is gone with no
 // record (its parent died too) ended with an unknown code.
 func (c *Controller) exitOf(ctx context.Context, i *Instance) (runtime.Exit, bool) {
-	if c.starting(i.ID) {
+	if c.working(OpStart, i.ID) {
 		return runtime.Exit{}, false
 	}
 	var rec shim.ExitRecord
@@ -43,10 +47,10 @@ func (c *Controller) exitOf(ctx context.Context, i *Instance) (runtime.Exit, boo
 	return runtime.Exit{}, false
 }
 
-// starting reports whether a start of the instance is under way.
-func (c *Controller) starting(id string) bool {
+// working reports whether such an operation on the instance is under way.
+func (c *Controller) working(kind Kind, id string) bool {
 	for _, op := range c.inFlight {
-		if op.Kind == OpStart && op.Instance == id {
+		if op.Kind == kind && op.Instance == id {
 			return true
 		}
 	}

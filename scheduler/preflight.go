@@ -48,6 +48,7 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		p.networks(svc)
 		p.volumes(svc)
 		p.devices(svc)
+		p.settings(svc)
 	}
 	return p.found.Sorted(), ctx.Err()
 }

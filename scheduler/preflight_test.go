@@ -174,6 +174,31 @@ volumes:
 	}
 }
 
+// What only the translation refuses is found before anything is made as well.
+func TestPreflightTranslates(t *testing.T) {
+	st, s := writeStack(t, `services:
+  a:
+    image: rootfs:/
+    sysctls: {kernel.panic: 1}
+    cpus: 1
+    cpu_quota: 1000
+    device_cgroup_rules: ["x 1:2 r"]
+    tmpfs: ["/t:size=1m,nosuch=1"]
+  b:
+    image: rootfs:/
+    network_mode: host
+    sysctls: {net.core.somaxconn: 1}
+`)
+	found, err := Preflight(t.Context(), st, st.ServiceNames(), &fakeMachine{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"3:limits", "3:mounts", "4:sysctls", "7:devices", "12:sysctls"}
+	if got := lines(found); !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v\n%v", got, want, found)
+	}
+}
+
 func TestPreflightChangesNothing(t *testing.T) {
 	st, s := writeStack(t, wanting)
 	if _, err := Preflight(t.Context(), st, st.ServiceNames(), &fakeMachine{}, s); err != nil {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -250,7 +251,7 @@ func (p *planner) run(r *Instance, sw ServiceWish, ready bool, after []string) {
 			start("wanted running", after)
 		}
 	case StateRestarting:
-		if sw.Goal == GoalRun && r.StartedSeq < sw.Start {
+		if sw.Goal == GoalRun && r.reached() < sw.Start {
 			start("wanted running", after)
 			return
 		}
@@ -280,8 +281,8 @@ func (p *planner) wantsStart(r *Instance, sw ServiceWish) bool {
 	if sw.Goal != GoalRun {
 		return r.WantStart > r.StartedSeq
 	}
-	asked := max(sw.Start, p.restartSeq(r), r.WantStart)
-	return r.StartedSeq < asked && !(r.Held && r.HeldSeq >= asked)
+	again := max(p.restartSeq(r), r.WantStart)
+	return (r.reached() < sw.Start || r.StartedSeq < again) && !(r.Held && r.HeldSeq >= max(sw.Start, again))
 }
 
 // keepAlive plans what needs no wish: due restarts, asked pauses and removals.
@@ -471,9 +472,9 @@ func (p *planner) orphans() {
 		p.tend(r)
 		names = append(names, r.Name)
 	}
-	if len(names) > 0 {
+	if len(names) > 0 && !p.want.IgnoreOrphans {
 		slices.Sort(names)
-		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("found orphan containers %v for this project; --remove-orphans removes them", names))
+		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("found orphan containers %s for this project; --remove-orphans removes them", strings.Join(names, ", ")))
 	}
 }
 

@@ -83,7 +83,7 @@ func (p *planner) notYet(e Edge, why string) verdict {
 }
 
 func (p *planner) condition(e Edge, r *Instance, sw ServiceWish) verdict {
-	begun := r.StartedSeq >= sw.Start && !r.Started.IsZero()
+	begun := r.reached() >= sw.Start && !r.Started.IsZero()
 	switch e.Condition {
 	case ConditionCompleted:
 		switch {

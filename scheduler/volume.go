@@ -41,12 +41,18 @@ func (l Layout) VolumeData(name string) string { return filepath.Join(l.volumeDi
 // LoadVolume returns a volume's record; fs.ErrNotExist when there is none.
 func (l Layout) LoadVolume(name string) (Volume, error) {
 	var v Volume
+	if err := CheckName("volume", name); err != nil {
+		return v, err
+	}
 	err := readJSON(filepath.Join(l.volumeDir(name), "volume.json"), &v)
 	return v, err
 }
 
 // SaveVolume makes the volume's directories and record.
 func (l Layout) SaveVolume(v Volume) error {
+	if err := CheckName("volume", v.Name); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(l.Volumes(), 0o711); err != nil {
 		return err
 	}
@@ -78,8 +84,19 @@ func (l Layout) ListVolumes() ([]Volume, error) {
 	return out, nil
 }
 
+// HasVolumes reports whether volumes of the project are left.
+func (s *Store) HasVolumes() bool {
+	all, err := s.Layout.ListVolumes()
+	return err != nil || slices.ContainsFunc(all, func(v Volume) bool { return v.Project == s.Project })
+}
+
 // RemoveVolume deletes a volume with its data.
-func (l Layout) RemoveVolume(name string) error { return os.RemoveAll(l.volumeDir(name)) }
+func (l Layout) RemoveVolume(name string) error {
+	if err := CheckName("volume", name); err != nil {
+		return err
+	}
+	return os.RemoveAll(l.volumeDir(name))
+}
 
 // seenVolumes reads the volumes that matter: the wished ones, and on the way down
 // all of the project's.

@@ -102,3 +102,22 @@ func TestVolumesFromRef(t *testing.T) {
 		t.Error("mode x accepted")
 	}
 }
+
+// TestVolumeNames would fail if a name could lead out of the volumes' directory.
+func TestVolumeNames(t *testing.T) {
+	l := Layout{Lib: t.TempDir()}
+	for _, name := range []string{"..", ".", "", "../x", "a/b", "/etc", "a\x00b", "-x"} {
+		if l.SaveVolume(Volume{Name: name}) == nil {
+			t.Errorf("volume %q was made", name)
+		}
+		if l.RemoveVolume(name) == nil {
+			t.Errorf("volume %q was removed", name)
+		}
+		if _, err := l.LoadVolume(name); err == nil {
+			t.Errorf("volume %q was found", name)
+		}
+	}
+	if err := l.SaveVolume(Volume{Name: "my_data.1"}); err != nil {
+		t.Error(err)
+	}
+}

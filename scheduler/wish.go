@@ -29,6 +29,8 @@ type Wish struct {
 	RemoveVolumes bool
 	// RemoveOrphans removes replicas of services that the file no longer has.
 	RemoveOrphans bool
+	// IgnoreOrphans does not warn of them.
+	IgnoreOrphans bool
 }
 
 // ServiceWish is the wish for one service. A service without one is left as it is.

@@ -8,9 +8,9 @@ type rule func(*model, *report)
 func valueRules() []rule {
 	return []rule{
 		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart,
-		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers,
+		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers, checkOptions,
 		checkSubnets, checkMounts, checkEnvironment, checkCommands, checkHosts,
-		checkModes, checkBooleans,
+		checkModes, checkBooleans, checkObjectNames,
 	}
 }
 

@@ -10,11 +10,14 @@ import (
 
 // checkNamespaces: the ways to share a namespace are those that are built.
 func checkNamespaces(m *model, r *report) {
+	own := []string{"userns_mode", "uts", "cgroup"} // shared with the host only
 	allowed := map[string][]string{
 		"network_mode": {"none", "host"},
 		"pid":          {"host"},
 		"ipc":          {"host", "private", "shareable", "none"},
 		"userns_mode":  {"host"},
+		"uts":          {"host"},
+		"cgroup":       {"host", "private"},
 	}
 	for _, s := range m.enabled() {
 		for key, modes := range allowed {
@@ -26,10 +29,10 @@ func checkNamespaces(m *model, r *report) {
 			if v.text() == "" || slices.Contains(modes, v.text()) {
 				continue
 			}
-			if name, ok := strings.CutPrefix(v.text(), types.ServicePrefix); ok && name != "" && key != "userns_mode" {
+			if name, ok := strings.CutPrefix(v.text(), types.ServicePrefix); ok && name != "" && !slices.Contains(own, key) {
 				continue
 			}
-			if key != "userns_mode" {
+			if !slices.Contains(own, key) {
 				modes = append(modes, "service:NAME")
 			}
 			r.add(v.at, "unsupported", fmt.Sprintf("%s %q is not supported: it can be %s", key, v.text(), strings.Join(modes, ", ")),

@@ -8,7 +8,6 @@ const (
 	oneHost  = "a stack runs on one machine"
 	gpus     = "requesting devices by driver is not built; list them under devices"
 	rollouts = "rolling updates are not built yet: changed replicas are replaced at once"
-	noHooks  = "lifecycle hooks are not built yet"
 )
 
 func topSupport() []support {
@@ -39,9 +38,16 @@ func serviceSupport() []support {
 		warn("watching files is not built yet", "develop"),
 		refuse("providers are not built", "provider"),
 		warn("containers outside the stack are reached over an external network", "external_links"),
-		refuse(noHooks, "pre_start", "post_start", "pre_stop"),
+		hookSupport("post_start"), hookSupport("pre_stop"),
+		refuse("containers that run before a service's own are not built yet", "pre_start"),
 		refuse(legacy, "net", "dockerfile"),
 	)
+}
+
+// hookSupport are the keys of hooks that run inside the container.
+func hookSupport(name string) []support {
+	item := name + ".[]."
+	return ok(name, item+"command", item+"user", item+"privileged", item+"working_dir", item+"environment")
 }
 
 // containerSupport are the keys of anything that runs a container.
@@ -49,24 +55,16 @@ func containerSupport() []support {
 	return slices.Concat(
 		ok("image", "command", "entrypoint", "environment", "working_dir", "user", "group_add", "labels", "label_file",
 			"env_file", "env_file.[].path", "env_file.[].required", "env_file.[].format"),
-		ok("hostname", "domainname", "dns", "dns_search", "extra_hosts", "network_mode"),
-		ok("cap_add", "cap_drop", "privileged", "security_opt", "userns_mode", "pid", "ipc"),
-		ok("init", "read_only", "shm_size", "tmpfs", "sysctls", "stop_signal", "stop_grace_period", "oom_score_adj"),
+		ok("hostname", "domainname", "dns", "dns_search", "dns_opt", "extra_hosts", "network_mode", "mac_address"),
+		ok("cap_add", "cap_drop", "privileged", "security_opt", "userns_mode", "pid", "ipc", "uts", "cgroup"),
+		ok("init", "read_only", "shm_size", "tmpfs", "sysctls", "stop_signal", "stop_grace_period", "oom_score_adj", "umask"),
 		ok("ulimits", "ulimits.*.soft", "ulimits.*.hard", "ulimits.*.single"),
-		ok("devices", "devices.[].source", "devices.[].target", "devices.[].permissions"),
+		ok("devices", "devices.[].source", "devices.[].target", "devices.[].permissions", "device_cgroup_rules"),
+		ok("annotations", "cgroup_parent", "logging", "logging.driver", "logging.options"),
 		limitSupport(), mountSupport(), attachmentSupport(),
-		warn("annotations are handed to nobody", "annotations"),
-		warn("resolver options are not written yet", "dns_opt"),
-		warn("logs are kept in rotated files of the CRI format", "logging"),
 		warn("images are not pulled yet", "pull_policy", "pull_refresh_after"),
 		warn("images of other platforms are not run", "platform"),
-		warn("the OOM killer stays on", "oom_kill_disable"),
-		warn("the namespace is always the container's own", "cgroup", "uts"),
-		warn("stack places control groups itself", "cgroup_parent"),
 		warn("the layer has no limit of its own", "storage_opt"),
-		warn("the umask is the program's own", "umask"),
-		refuse("give it per network: networks.NAME.mac_address", "mac_address"),
-		refuse("device rules are not built; list the devices", "device_cgroup_rules"),
 		refuse("other runtimes are not built yet", "runtime"),
 		refuse("the container would reach the machine's Docker API", "use_api_socket"),
 		refuse(gpus, "gpus"),
@@ -88,21 +86,19 @@ func limitSupport() []support {
 		out = append(out, ok("blkio_config."+d, "blkio_config."+d+".[].path", "blkio_config."+d+".[]."+value)...)
 	}
 	return slices.Concat(out,
-		warn("real-time scheduling is not granted", "cpu_rt_period", "cpu_rt_runtime"),
-		warn("swappiness cannot be set per container with cgroup v2", "mem_swappiness"))
+		// Machines with cgroup v2 cannot: the container says so when it starts.
+		ok("mem_swappiness", "oom_kill_disable", "cpu_rt_period", "cpu_rt_runtime"))
 }
 
 func mountSupport() []support {
 	return slices.Concat(
 		ok("volumes", "volumes_from", "volumes.[].type", "volumes.[].source", "volumes.[].target", "volumes.[].read_only",
 			"volumes.[].bind", "volumes.[].bind.propagation", "volumes.[].bind.create_host_path",
-			"volumes.[].volume", "volumes.[].volume.nocopy",
+			"volumes.[].bind.recursive", "volumes.[].volume", "volumes.[].volume.nocopy", "volumes.[].volume.subpath",
 			"volumes.[].tmpfs", "volumes.[].tmpfs.size", "volumes.[].tmpfs.mode"),
 		warn("it means something on macOS only", "volumes.[].consistency"),
 		warn("files are not relabelled", "volumes.[].bind.selinux"),
-		warn("mounts below the source come along, read-only where the mount is", "volumes.[].bind.recursive"),
 		warn("labels belong to the volume under volumes", "volumes.[].volume.labels"),
-		refuse("mounting a part of a volume is not built yet", "volumes.[].volume.subpath"),
 		refuse("images as volumes come with the image store", "volumes.[].image"),
 	)
 }
@@ -112,8 +108,7 @@ func attachmentSupport() []support {
 	out := slices.Concat(
 		ok("networks", "networks.*.aliases", "networks.*.ipv4_address", "networks.*.ipv6_address",
 			"networks.*.link_local_ips", "networks.*.mac_address", "networks.*.priority",
-			"networks.*.gw_priority", "networks.*.interface_name", "networks.*.use_service_name_alias"),
-		warn("a bridge has no driver options", "networks.*.driver_opts"))
+			"networks.*.gw_priority", "networks.*.interface_name", "networks.*.use_service_name_alias", "networks.*.driver_opts"))
 	for _, list := range []string{"secrets", "configs"} {
 		out = append(out, ok(list, list+".[].source", list+".[].target", list+".[].uid", list+".[].gid", list+".[].mode")...)
 	}
@@ -124,12 +119,12 @@ func deploySupport() []support {
 	return slices.Concat(
 		ok("mode", "replicas", "resources", "resources.limits", "resources.reservations",
 			"resources.limits.cpus", "resources.limits.memory", "resources.limits.pids", "resources.reservations.memory",
-			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts"),
-		warn("restarts back off by themselves", "restart_policy.delay", "restart_policy.window"),
+			"resources.reservations.cpus", // a share of a busy machine
+			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts", "restart_policy.delay", "restart_policy.window"),
 		warn("labels of a service are shown nowhere; give the container labels", "labels"),
 		warn(rollouts, "update_config", "rollback_config"),
 		warn("names resolve to every replica", "endpoint_mode"),
-		warn(oneHost, "placement", "resources.reservations.cpus", "resources.reservations.pids"),
+		warn(oneHost, "placement", "resources.reservations.pids"),
 		refuse(gpus, "resources.reservations.devices", "resources.reservations.generic_resources",
 			"resources.limits.devices", "resources.limits.generic_resources"),
 	)
@@ -139,8 +134,7 @@ func networkSupport() []support {
 	return slices.Concat(
 		ok("name", "driver", "external", "external.name", "internal", "attachable", "labels", "enable_ipv4", "enable_ipv6",
 			"ipam", "ipam.driver", "ipam.config", "ipam.config.[].subnet", "ipam.config.[].gateway",
-			"ipam.config.[].ip_range", "ipam.config.[].aux_addresses"),
-		warn("bridges are made with stack's own settings", "driver_opts"),
+			"ipam.config.[].ip_range", "ipam.config.[].aux_addresses", "driver_opts"),
 		warn("there is one allocator of addresses", "ipam.options"),
 	)
 }

@@ -34,6 +34,8 @@ type app struct {
 	progress   string
 	parallel   int
 	compatible bool
+	// plain shows progress as lines even on a terminal: other output comes between.
+	plain bool
 }
 
 func newApp() *app {

@@ -43,7 +43,7 @@ func runAttach(ctx context.Context, a *app, o *attachOptions, service string) er
 	if err != nil {
 		return err
 	}
-	i, err := runningContainer(s, service, o.index)
+	i, err := a.runningContainer(ctx, s, service, o.index)
 	if err != nil {
 		return err
 	}

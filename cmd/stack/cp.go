@@ -54,7 +54,7 @@ func runCp(ctx context.Context, a *app, o *cpOptions, from, to string) error {
 	if err != nil {
 		return err
 	}
-	list, err := o.containers(s, fromService+toService)
+	list, err := o.containers(ctx, a, s, fromService+toService)
 	if err != nil {
 		return err
 	}
@@ -66,12 +66,12 @@ func runCp(ctx context.Context, a *app, o *cpOptions, from, to string) error {
 }
 
 // containers are those of a service in the order of their numbers.
-func (o *cpOptions) containers(s *scheduler.Store, service string) ([]*scheduler.Instance, error) {
+func (o *cpOptions) containers(ctx context.Context, a *app, s *scheduler.Store, service string) ([]*scheduler.Instance, error) {
 	all, err := s.Current(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if err := known(s, all, []string{service}); err != nil {
+	if err := a.known(ctx, s, all, []string{service}); err != nil {
 		return nil, err
 	}
 	list := slices.DeleteFunc(containersOf(all, service), func(i *scheduler.Instance) bool {

@@ -17,7 +17,7 @@ func newDown(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !s.Exists() {
+			if !s.Exists() && !(c.Volumes && s.HasVolumes()) { // they outlive a first down
 				return nil
 			}
 			if err := a.do(cmd.Context(), s, c); err != nil {

@@ -56,10 +56,15 @@ func runExec(ctx context.Context, a *app, o *execOptions, service string, args [
 	if err != nil {
 		return err
 	}
-	i, err := runningContainer(s, service, o.index)
+	i, err := a.runningContainer(ctx, s, service, o.index)
 	if err != nil {
 		return err
 	}
+	return execIn(ctx, a, o, s, i, args)
+}
+
+// execIn runs a program in one container.
+func execIn(ctx context.Context, a *app, o *execOptions, s *scheduler.Store, i *scheduler.Instance, args []string) error {
 	rt := native.New(native.Options{Root: s.Containers()})
 	opt, err := o.read(ctx, s, rt, i)
 	if err != nil {

@@ -38,6 +38,7 @@ func foreground(ctx context.Context, a *app, s *scheduler.Store, st *spec.Stack,
 	if err != nil {
 		return err
 	}
+	a.plain = true
 	view.prefix, view.timestamps = !o.noPrefix, o.timestamps
 	view.color = view.color && !o.noColor
 	if err := s.Init(); err != nil {

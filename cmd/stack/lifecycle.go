@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,13 +66,73 @@ func lifecycle(a *app, use, short string, c *scheduler.Command) *cobra.Command {
 	}
 }
 
-// command runs a command on a project that may be known only by its state.
+// command runs a command on the containers of a project that may be known only by
+// its state. None of these commands makes a container.
 func (a *app) command(ctx context.Context, c scheduler.Command) error {
 	s, err := a.store(ctx)
 	if err != nil {
 		return err
 	}
+	list, err := s.Current(time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.known(ctx, s, list, c.Services); err != nil {
+		return err
+	}
+	if c.Verb == scheduler.VerbStart {
+		if err := startable(s, list, c.Services); err != nil {
+			return err
+		}
+	}
+	if c.Services = existing(list, c.Services); len(c.Services) == 0 {
+		if c.Verb == scheduler.VerbKill {
+			fmt.Fprintln(a.stderr, "no container to kill")
+		}
+		return nil
+	}
 	return a.do(ctx, s, c)
+}
+
+// existing are those of the services, or of all, that have a container.
+func existing(list []*scheduler.Instance, services []string) []string {
+	var out []string
+	for _, i := range list {
+		if !i.OneOff && (len(services) == 0 || slices.Contains(services, i.Service)) && !slices.Contains(out, i.Service) {
+			out = append(out, i.Service)
+		}
+	}
+	return out
+}
+
+// startable refuses to start what was never created: the services, or all, and what
+// they depend on.
+func startable(s *scheduler.Store, list []*scheduler.Instance, services []string) error {
+	w, err := s.LoadWish()
+	if err != nil {
+		return err
+	}
+	if w.Stack == nil {
+		if len(services) == 0 {
+			return nil
+		}
+		return fmt.Errorf("service %q has no container to start", services[0])
+	}
+	g, err := scheduler.NewGraph(w.Stack.Project)
+	if err != nil {
+		return err
+	}
+	named := services
+	if len(services) == 0 {
+		services = slices.Sorted(maps.Keys(w.Services))
+	}
+	for _, name := range g.Closure(services...) {
+		sw, wished := w.Services[name]
+		if !has(list, name) && sw.Scale > 0 || !wished && slices.Contains(named, name) {
+			return fmt.Errorf("service %q has no container to start", name)
+		}
+	}
+	return nil
 }
 
 // timeoutFlag adds -t, seconds between the stop signal and the kill.

@@ -45,7 +45,7 @@ func newNetworkCreate(a *app) *cobra.Command {
 }
 
 func runNetworkCreate(ctx context.Context, a *app, o *networkCreateOptions, name string) error {
-	if err := checkName("network", name); err != nil {
+	if err := scheduler.CheckName("network", name); err != nil {
 		return err
 	}
 	c, err := o.config()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -75,16 +74,6 @@ func (a *app) doQuiet(ctx context.Context, s *scheduler.Store, cmd scheduler.Com
 			p.show(r)
 		}
 	})
-}
-
-var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
-// checkName refuses what may not name a volume or network; it becomes part of a path.
-func checkName(kind, name string) error {
-	if !objectName.MatchString(name) || len(name) > 255 {
-		return fmt.Errorf("%q cannot name a %s: letters, digits, _, . and - are allowed, the first a letter or digit", name, kind)
-	}
-	return nil
 }
 
 // parseLabels reads KEY=VALUE and KEY.

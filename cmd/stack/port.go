@@ -44,7 +44,7 @@ func runPort(ctx context.Context, a *app, o *portOptions, service, private strin
 	if err != nil {
 		return err
 	}
-	i, err := runningContainer(s, service, o.index)
+	i, err := a.runningContainer(ctx, s, service, o.index)
 	if err != nil {
 		return err
 	}

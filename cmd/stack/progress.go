@@ -14,12 +14,16 @@ type progress struct {
 	mode string
 	// color is set for a person's terminal.
 	color bool
+	board *board // in place of lines, on a terminal
 }
 
 func newProgress(a *app) *progress {
 	p := &progress{a: a, mode: a.progress, color: a.colors(a.stderr)}
 	if p.mode == "auto" && a.getenv("COMPOSE_PROGRESS") != "" {
 		p.mode = a.getenv("COMPOSE_PROGRESS")
+	}
+	if p.mode == "tty" || p.mode == "auto" && p.color && !a.plain {
+		p.board = newBoard(a.stderr, p.color)
 	}
 	return p
 }
@@ -32,9 +36,11 @@ func (p *progress) show(r scheduler.Reply) {
 	case r.Warning != "":
 		fmt.Fprintln(p.a.stderr, paint(p.color, yellow, "warning: "+r.Warning))
 	case p.mode == "quiet" || r.Event == nil || r.Event.Progress == "":
+	case p.board != nil:
+		p.board.show(r.Event)
 	default:
 		ev := r.Event
-		fmt.Fprintf(p.a.stderr, " %s %s  %s\n", title(ev.Type), ev.Name, paint(p.color, progressColor(ev.Progress), ev.Progress))
+		fmt.Fprintf(p.a.stderr, " %s %s %s \n", title(ev.Type), ev.Name, paint(p.color, progressColor(ev.Progress), ev.Progress))
 	}
 }
 

@@ -44,7 +44,7 @@ func runRm(ctx context.Context, a *app, o *rmOptions, services []string) error {
 	if err != nil {
 		return err
 	}
-	if err := known(s, list, services); err != nil {
+	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	if o.stop && len(list) > 0 {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"stack/scheduler"
+	"stack/spec"
 )
 
 // live reports whether a container has processes.
@@ -16,7 +18,7 @@ func live(i *scheduler.Instance) bool {
 // runningContainer is the container that exec, attach and port are about: the
 // replica with that number, or the lowest one; a container of run where there is
 // no replica.
-func runningContainer(s *scheduler.Store, service string, index int) (*scheduler.Instance, error) {
+func (a *app) runningContainer(ctx context.Context, s *scheduler.Store, service string, index int) (*scheduler.Instance, error) {
 	all, err := s.Current(time.Now())
 	if err != nil {
 		return nil, err
@@ -27,13 +29,38 @@ func runningContainer(s *scheduler.Store, service string, index int) (*scheduler
 			return i, nil
 		}
 	}
-	switch {
-	case len(list) == 0 && !s.Declares(service):
-		return nil, fmt.Errorf("no such service: %s", service)
-	case index > 0:
+	if err := a.known(ctx, s, list, []string{service}); err != nil {
+		return nil, err
+	}
+	if index > 0 {
 		return nil, fmt.Errorf("service %q is not running container #%d", service, index)
 	}
 	return nil, fmt.Errorf("service %q is not running", service)
+}
+
+// known reports the first service that neither has a container nor is in the
+// recorded stack or the file.
+func (a *app) known(ctx context.Context, s *scheduler.Store, list []*scheduler.Instance, services []string) error {
+	for _, name := range services {
+		if has(list, name) || s.Declares(name) {
+			continue
+		}
+		o := a.specOptions()
+		o.NoEnvResolution = true
+		st, err := spec.Load(ctx, o)
+		if err == nil {
+			_, err = st.Select([]string{name}, false)
+		}
+		if err != nil {
+			return fmt.Errorf("no such service: %s", name)
+		}
+	}
+	return nil
+}
+
+// has reports whether a service has a container that is not of run.
+func has(list []*scheduler.Instance, service string) bool {
+	return slices.ContainsFunc(list, func(i *scheduler.Instance) bool { return i.Service == service && !i.OneOff })
 }
 
 // containersOf lists a service's replicas by number, then its one-offs.

@@ -37,7 +37,7 @@ func runTop(ctx context.Context, a *app, services []string) error {
 	if err != nil {
 		return err
 	}
-	if err := known(s, list, services); err != nil {
+	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	t := &processTable{runtime: native.New(native.Options{Root: s.Containers()}), now: time.Now()}
@@ -58,17 +58,6 @@ func runTop(ctx context.Context, a *app, services []string) error {
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	return tw.Flush()
-}
-
-// known reports the first service that there is neither a container nor a word of
-// in the recorded stack.
-func known(s *scheduler.Store, list []*scheduler.Instance, services []string) error {
-	for _, name := range services {
-		if !slices.ContainsFunc(list, func(i *scheduler.Instance) bool { return i.Service == name }) && !s.Declares(name) {
-			return fmt.Errorf("no such service: %s", name)
-		}
-	}
-	return nil
 }
 
 type processTable struct {

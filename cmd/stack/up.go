@@ -110,8 +110,19 @@ func (o *upOptions) prepare(st *spec.Stack) error {
 		}
 		o.abortOnExit = true
 	}
+	orphans(st, &o.cmd)
 	o.cmd.WaitTimeout = time.Duration(o.waitSeconds) * time.Second
 	return nil
+}
+
+// orphans reads the variables, of the shell or of .env, that decide about them.
+func orphans(st *spec.Stack, c *scheduler.Command) {
+	set := func(name string) bool {
+		on, _ := strconv.ParseBool(st.Environment[name])
+		return on
+	}
+	c.RemoveOrphans = c.RemoveOrphans || set("COMPOSE_REMOVE_ORPHANS")
+	c.IgnoreOrphans = set("COMPOSE_IGNORE_ORPHANS")
 }
 
 func parseScale(args []string) (map[string]int, error) {

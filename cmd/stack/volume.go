@@ -37,7 +37,7 @@ var errNoVolume = errors.New("no such volume")
 
 // volume finds a volume by name. Errors: errNoVolume.
 func (a *app) volume(name string) (scheduler.Volume, error) {
-	if checkName("volume", name) != nil { // it would become part of a path
+	if scheduler.CheckName("volume", name) != nil { // it would become part of a path
 		return scheduler.Volume{}, fmt.Errorf("%w: %s", errNoVolume, name)
 	}
 	v, err := a.layout.LoadVolume(name)

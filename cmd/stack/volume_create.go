@@ -53,7 +53,7 @@ func runVolumeCreate(_ context.Context, a *app, o *volumeCreateOptions, args []s
 	} else {
 		v.Name = args[0]
 	}
-	if err := checkName("volume", v.Name); err != nil {
+	if err := scheduler.CheckName("volume", v.Name); err != nil {
 		return err
 	}
 	// One that is there already is fine, as with Docker.

@@ -38,7 +38,7 @@ func runWait(ctx context.Context, a *app, services []string, down bool) error {
 	if err != nil {
 		return err
 	}
-	if err := known(s, list, services); err != nil {
+	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(i *scheduler.Instance) bool { return !slices.Contains(services, i.Service) })

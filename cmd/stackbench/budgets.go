@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -43,11 +42,11 @@ func (w watched) pss() float64 { return w.shim.pss + w.controller.pss }
 
 // watch brings n replicas up, looks at the stack at rest, and takes it down.
 func (s *stack) watch(ctx context.Context, n int, also func(root string) error) (w watched, err error) {
-	root, err := s.prepare(n)
+	root, err := s.prepare(ctx, n)
 	if err != nil {
 		return w, err
 	}
-	defer os.RemoveAll(root)
+	defer s.discard(root)
 	if _, err = s.up(ctx, root, n); err == nil {
 		w, err = rest(ctx, root)
 	}

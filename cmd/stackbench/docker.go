@@ -35,20 +35,25 @@ const composeFile = `services:
 
 // besideDocker adds docker compose's rows, one round of each number: its rounds are
 // long beside our noise. Where it is not installed it says so.
-func besideDocker(ctx context.Context, dir string, t *table) error {
+func besideDocker(ctx context.Context, on *disk, t *table) error {
 	program, title, ok := findCompose(ctx)
 	if !ok {
 		fmt.Println("docker compose: not measured, neither `docker compose` nor `docker-compose` is installed")
 		return nil
 	}
-	d, err := useDocker(ctx, filepath.Join(dir, "docker"))
+	dir := filepath.Join(on.dir, "docker")
+	if err := on.fresh(ctx, dir); err != nil {
+		return err
+	}
+	defer on.discard(dir)
+	d, err := useDocker(ctx, dir)
 	if err != nil {
 		fmt.Printf("docker compose: not measured: %v\n", err)
 		return nil
 	}
 	defer d.close()
 	c := &compose{
-		title: title, program: program, env: append(os.Environ(), "DOCKER_HOST="+d.host), dir: filepath.Join(dir, "compose"),
+		title: title, program: program, env: append(os.Environ(), "DOCKER_HOST="+d.host), dir: filepath.Join(on.dir, "compose"),
 		image: "stackbench" + strconv.Itoa(os.Getpid()), project: "stackbenchdc" + strconv.Itoa(os.Getpid()), mark: mark(4),
 	}
 	if err := c.prepare(ctx); err != nil {

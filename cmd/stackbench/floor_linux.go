@@ -24,25 +24,21 @@ const floorMark = 2
 
 // floor makes replicas with raw system calls; see the package documentation.
 type floor struct {
-	dir     string // replicas' upper directories
+	disk    *disk
 	tag     string // names links and cgroups
 	mark    string
 	groups  cgroups
-	rounds  int
 	steps   map[int][]stepTimes // by number of replicas, one a round
 	workers int
 }
 
-func newFloor(dir string) (*floor, error) {
+func newFloor(d *disk) (*floor, error) {
 	f := &floor{
-		dir: filepath.Join(dir, "floor"), tag: "sb" + strconv.Itoa(os.Getpid()), mark: mark(floorMark),
+		disk: d, tag: "sb" + strconv.Itoa(os.Getpid()), mark: mark(floorMark),
 		steps: map[int][]stepTimes{}, workers: floorAtOnce,
 	}
 	var err error
 	if f.groups, err = detectCgroups("stackbench" + strconv.Itoa(os.Getpid())); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(f.dir, 0o755); err != nil {
 		return nil, err
 	}
 	return f, f.groups.make("")
@@ -63,8 +59,11 @@ type replica struct {
 }
 
 func (f *floor) round(ctx context.Context, n int) (out sample, err error) {
-	f.rounds++
-	dir := filepath.Join(f.dir, strconv.Itoa(f.rounds))
+	dir := filepath.Join(f.disk.dir, "floor")
+	if err := f.disk.fresh(ctx, dir); err != nil {
+		return out, err
+	}
+	defer f.disk.discard(dir)
 	begin := time.Now()
 	r, err := f.begin(dir, n)
 	if err != nil {
@@ -85,20 +84,16 @@ func (f *floor) round(ctx context.Context, n int) (out sample, err error) {
 // floorRound is the replicas of one round and the bridge they share.
 type floorRound struct {
 	*floor
-	dir      string
 	replicas []*replica
 	link     *rtnetlink // in the host's network namespace
 	bridge   int
 }
 
 func (f *floor) begin(dir string, n int) (*floorRound, error) {
-	r := &floorRound{floor: f, dir: dir}
+	r := &floorRound{floor: f}
 	for i := range n {
 		name := strconv.Itoa(i)
 		r.replicas = append(r.replicas, &replica{number: i, dir: filepath.Join(dir, name), group: name})
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return r, err
 	}
 	var err error
 	if r.link, err = openRtnetlink(); err != nil {
@@ -215,7 +210,10 @@ func (r *floorRound) end() error {
 		}
 		errs = append(errs, r.groups.remove(one.group))
 	}
-	return errors.Join(append(errs, os.RemoveAll(r.dir))...)
+	for _, one := range r.replicas {
+		errs = append(errs, os.RemoveAll(one.dir))
+	}
+	return errors.Join(errs...)
 }
 
 func (r *floorRound) mean() stepTimes {

@@ -39,7 +39,8 @@ func (n *rtnetlink) addBridge(name string) (int, error) {
 	return link.Index, nil
 }
 
-// addVeth makes a pair whose peer is born in the network namespace of pid.
+// addVeth makes a pair whose peer is born in the network namespace of pid; bridge
+// is the index of the host end's, 0 for none.
 func (n *rtnetlink) addVeth(name string, bridge, pid int) error {
 	r := linkMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, unix.IFF_UP).
 		text(unix.IFLA_IFNAME, name).number(unix.IFLA_MASTER, uint32(bridge)).number(unix.IFLA_GROUP, linkGroup())

@@ -95,17 +95,17 @@ func bench(ctx context.Context, o options) error {
 	if os.Geteuid() != 0 {
 		return errNotRoot
 	}
-	dir, err := workDir()
+	if err := privateMounts(); err != nil {
+		return err
+	}
+	d, err := newDisk(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	fmt.Print(machine())
-	if !favour() {
-		fmt.Println("noise: cannot raise the priority; other programs on this machine count")
-	}
-	s := newStack(o.stack, dir)
-	floor, err := newFloor(dir)
+	defer d.close()
+	fmt.Printf("%sfiles:   %s\n", machine(), d)
+	s := newStack(o.stack, d)
+	floor, err := newFloor(d)
 	if err != nil {
 		return err
 	}
@@ -119,14 +119,14 @@ func bench(ctx context.Context, o options) error {
 		return err
 	}
 	if !o.check && o.docker != "no" {
-		if err := besideDocker(ctx, dir, t); err != nil {
+		if err := besideDocker(ctx, d, t); err != nil {
 			return err
 		}
 	}
 	t.print(os.Stdout)
 	floor.printSteps(os.Stdout)
 	if !o.check {
-		if err := budgets(ctx, s, dir); err != nil {
+		if err := budgets(ctx, s, d.dir); err != nil {
 			return err
 		}
 	}

@@ -35,21 +35,3 @@ func mountOverlay(dir string) (int, error) {
 	}
 	return tree, nil
 }
-
-// workDir makes the directory that all of a run's files are in: below TMPDIR, or
-// in memory where that is itself an overlay, which cannot hold an upper.
-func workDir() (string, error) {
-	base := os.TempDir()
-	var st unix.Statfs_t
-	if err := unix.Statfs(base, &st); err != nil {
-		return "", fmt.Errorf("cannot look at %s: %w", base, err)
-	}
-	if st.Type == unix.OVERLAYFS_SUPER_MAGIC {
-		base = "/dev/shm"
-	}
-	dir, err := os.MkdirTemp(base, "stackbench-")
-	if err != nil {
-		return "", err
-	}
-	return dir, os.Chmod(dir, 0o711)
-}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,13 +27,14 @@ services:
 // stack measures the real binary as a person would use it.
 type stack struct {
 	bin     string
+	disk    *disk
 	dir     string // of the stack file
 	project string
 	mark    string
 }
 
-func newStack(bin, dir string) *stack {
-	return &stack{bin: bin, dir: filepath.Join(dir, "stack"), project: "stackbench" + strconv.Itoa(os.Getpid()), mark: mark(1)}
+func newStack(bin string, d *disk) *stack {
+	return &stack{bin: bin, disk: d, dir: filepath.Join(d.dir, "stack"), project: "stackbench" + strconv.Itoa(os.Getpid()), mark: mark(1)}
 }
 
 // mark is a duration for sleep(1) that tells processes of this run from all others.
@@ -43,11 +45,11 @@ func (s *stack) name() string { return stackRow }
 // round uses a state directory of its own: the first `up` of a machine counts.
 func (s *stack) round(ctx context.Context, n int) (sample, error) {
 	var out sample
-	root, err := s.prepare(n)
+	root, err := s.prepare(ctx, n)
 	if err != nil {
 		return out, err
 	}
-	defer os.RemoveAll(root)
+	defer s.discard(root)
 	if out.up, err = s.up(ctx, root, n); err != nil {
 		return out, s.giveUp(root, err)
 	}
@@ -57,8 +59,9 @@ func (s *stack) round(ctx context.Context, n int) (sample, error) {
 	return out, wantSleepers(s.mark, 0)
 }
 
-// prepare writes the stack file and makes a fresh state directory.
-func (s *stack) prepare(n int) (root string, err error) {
+// prepare writes the stack file and makes a fresh state directory: as on a real
+// machine its run files are in memory and the rest is on a disk.
+func (s *stack) prepare(ctx context.Context, n int) (root string, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return "", err
 	}
@@ -66,7 +69,14 @@ func (s *stack) prepare(n int) (root string, err error) {
 	if err := os.WriteFile(filepath.Join(s.dir, "stack.yaml"), []byte(text), 0o600); err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(s.dir, "s")
+	if root, err = os.MkdirTemp(s.dir, "s"); err != nil {
+		return "", err
+	}
+	return root, s.disk.fresh(ctx, filepath.Join(root, "lib"))
+}
+
+func (s *stack) discard(root string) error {
+	return errors.Join(s.disk.discard(filepath.Join(root, "lib")), os.RemoveAll(root))
 }
 
 // up starts n replicas and checks that they run.

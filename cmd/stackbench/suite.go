@@ -56,6 +56,9 @@ func (s suite) one(ctx context.Context, c contender, n int) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cannot finish: %w", context.Cause(ctx))
 	}
+	if err := settle(ctx); err != nil {
+		return err
+	}
 	got, err := c.round(ctx, n)
 	if err != nil {
 		return fmt.Errorf("%s with %d replicas: %w", c.name(), n, err)

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"stack/spec"
+)
+
+type configOptions struct {
+	format, output, hash                                                         string
+	services, images, volumes, networks, profiles                                bool
+	environment, variables, quiet, check                                         bool
+	noInterpolate, noNormalize, noPaths, noConsistency, noEnv, digests, lockOnly bool
+}
+
+func newConfig(a *app) *cobra.Command {
+	o := &configOptions{}
+	cmd := &cobra.Command{
+		Use:     "config [SERVICE...]",
+		Aliases: []string{"convert"},
+		Short:   "Show the stack file as it is understood",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runConfig(cmd.Context(), a, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "", "yaml or json")
+	f.StringVarP(&o.output, "output", "o", "", "write to this file")
+	f.StringVar(&o.hash, "hash", "", "configuration hashes of these services, or '*'")
+	f.BoolVar(&o.services, "services", false, "only the services")
+	f.BoolVar(&o.images, "images", false, "only the images")
+	f.BoolVar(&o.volumes, "volumes", false, "only the volumes")
+	f.BoolVar(&o.networks, "networks", false, "only the networks")
+	f.BoolVar(&o.profiles, "profiles", false, "only the profiles")
+	f.BoolVar(&o.environment, "environment", false, "the environment that variables are taken from")
+	f.BoolVar(&o.variables, "variables", false, "the variables that the file uses")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "only check")
+	f.BoolVar(&o.check, "check", false, "only check")
+	f.BoolVar(&o.noInterpolate, "no-interpolate", false, "leave variables as they are")
+	f.BoolVar(&o.noNormalize, "no-normalize", false, "leave defaults out")
+	f.BoolVar(&o.noPaths, "no-path-resolution", false, "leave relative paths as they are")
+	f.BoolVar(&o.noConsistency, "no-consistency", false, "do not check whether what is named exists")
+	f.BoolVar(&o.noEnv, "no-env-resolution", false, "do not read env_file")
+	f.BoolVar(&o.digests, "resolve-image-digests", false, "name images by digest")
+	f.BoolVar(&o.lockOnly, "lock-image-digests", false, "only an override that names images by digest")
+	return cmd
+}
+
+func runConfig(ctx context.Context, a *app, o *configOptions, services []string) error {
+	if o.format != "" {
+		if err := oneOf("format", o.format, "yaml", "json"); err != nil {
+			return err
+		}
+	}
+	var out bytes.Buffer
+	if err := o.write(ctx, a, &out, services); err != nil {
+		return err
+	}
+	if o.quiet || o.check {
+		return nil
+	}
+	if o.output != "" {
+		if err := os.WriteFile(o.output, out.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("cannot write configuration: %w", err)
+		}
+		return nil
+	}
+	_, err := a.stdout.Write(out.Bytes())
+	return err
+}
+
+func (o *configOptions) specOptions(a *app) spec.Options {
+	so := a.specOptions()
+	so.NoInterpolate, so.NoNormalize, so.NoResolvePaths = o.noInterpolate, o.noNormalize, o.noPaths
+	so.NoConsistency, so.NoEnvResolution = o.noConsistency, o.noEnv
+	return so
+}
+
+// write prints what the flags ask for.
+func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services []string) error {
+	so := o.specOptions(a)
+	so.Services = services
+	switch {
+	case o.variables:
+		return o.writeVariables(ctx, a, w, so)
+	case o.noInterpolate:
+		return o.writeModel(ctx, a, w, so)
+	}
+	st, err := spec.Load(ctx, so)
+	if err != nil {
+		return err
+	}
+	st.Warnings.Render(a.stderr, a.colors(a.stderr))
+	switch {
+	case o.digests, o.lockOnly:
+		return refuseDigests(st)
+	case o.quiet, o.check:
+		return nil
+	case o.hash != "":
+		return writeHashes(w, st, o.hash)
+	case o.environment:
+		return writeEnvironment(w, st)
+	case o.profiles:
+		return writeProfiles(w, st)
+	case o.images:
+		return writeImages(w, st)
+	case o.services:
+		return writeLines(w, st.ServiceNames())
+	case o.volumes:
+		return writeLines(w, st.VolumeNames())
+	case o.networks:
+		return writeLines(w, st.NetworkNames())
+	}
+	return o.writeStack(w, st)
+}
+
+// writeStack prints a document that Docker Compose reads back: "$" is doubled, and
+// compose-go's marshallers leave out what secrets contain.
+func (o *configOptions) writeStack(w io.Writer, st *spec.Stack) error {
+	encode := func() ([]byte, error) { return st.Project.MarshalYAML() }
+	if o.format == "json" {
+		encode = func() ([]byte, error) { return st.Project.MarshalJSON() }
+	}
+	text, err := encode()
+	if err != nil {
+		return fmt.Errorf("cannot write configuration: %w", err)
+	}
+	text = bytes.ReplaceAll(bytes.TrimRight(text, "\n"), []byte("$"), []byte("$$"))
+	_, err = w.Write(append(text, '\n'))
+	return err
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// project is a stack of a Go test: what a script has in its environment.
+type project struct {
+	t          *testing.T
+	name, root string
+	dir        string // holds stack.yaml
+}
+
+// newProject writes a stack file. At the test's end the stack is taken down, and
+// nothing may be left on the host.
+func newProject(t *testing.T, file string) *project {
+	t.Helper()
+	needRootTest(t)
+	root, err := os.MkdirTemp("", "st-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &project{t: t, name: "t" + strings.TrimPrefix(filepath.Base(root), "st-"), root: root, dir: t.TempDir()}
+	p.write(file)
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(root, "run", p.name, "shim.log"))
+			t.Logf("shim.log: %s", log)
+		}
+		if out, err := p.command("down", "-v", "-t", "0", "--remove-orphans").CombinedOutput(); err != nil {
+			t.Errorf("cannot clean up: %v\n%s", err, out)
+		}
+		if left := settle(root, p.name); len(left) > 0 {
+			t.Errorf("left on the host after down:\n  %s", strings.Join(left, "\n  "))
+		}
+		os.RemoveAll(root)
+	})
+	return p
+}
+
+func (p *project) write(file string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, "stack.yaml"), []byte(file), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// command prepares one command line of stack.
+func (p *project) command(args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(binDir, "stack"), args...)
+	c.Dir = p.dir
+	c.Env = append(os.Environ(), "STACK_ROOT="+p.root, "COMPOSE_PROJECT_NAME="+p.name, "NO_COLOR=1")
+	return c
+}
+
+// try runs stack and returns all it printed.
+func (p *project) try(args ...string) (string, error) {
+	out, err := p.command(args...).CombinedOutput()
+	return string(out), err
+}
+
+// run runs stack, which must succeed, and returns what it printed on stdout.
+func (p *project) run(args ...string) string {
+	p.t.Helper()
+	c := p.command(args...)
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		p.t.Fatalf("stack %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// kill sends SIGKILL to the project's processes of these kinds.
+func (p *project) kill(kinds ...string) {
+	p.t.Helper()
+	killed := 0
+	for _, proc := range processes(p.root) {
+		for _, kind := range kinds {
+			if proc.kind() != kind {
+				continue
+			}
+			if found, err := os.FindProcess(proc.pid); err == nil && found.Kill() == nil {
+				killed++
+			}
+		}
+	}
+	if killed == 0 {
+		p.t.Fatalf("no %v to kill", kinds)
+	}
+}
+
+// pid finds the project's process of a kind.
+func (p *project) pid(kind string) int {
+	p.t.Helper()
+	for _, proc := range processes(p.root) {
+		if proc.kind() == kind {
+			return proc.pid
+		}
+	}
+	p.t.Fatalf("no %s", kind)
+	return 0
+}
+
+// kind is "controller" or "shim".
+func (p process) kind() string {
+	if filepath.Base(p.args[0]) == "stack-shim" {
+		return "shim"
+	}
+	return "controller"
+}
+
+// containers maps names to the host pids of the containers' first processes.
+func (p *project) containers() map[string]int {
+	p.t.Helper()
+	pids := map[string]int{}
+	records, _ := filepath.Glob(filepath.Join(p.root, "lib/projects", p.name, "instances", "*.json"))
+	for _, path := range records {
+		var i struct{ ID, Name string }
+		var state struct{ Pid int }
+		p.read(path, &i)
+		p.read(filepath.Join(p.root, "run", p.name, "containers", i.ID, "state.json"), &state)
+		pids[i.Name] = state.Pid
+	}
+	return pids
+}
+
+// read reads a JSON file, leaving v alone when it is not there.
+func (p *project) read(path string, v any) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		p.t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// await tries until it works, and returns how long that took.
+func (p *project) await(what string, try func() error) time.Duration {
+	p.t.Helper()
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return time.Since(begun)
+		}
+		select {
+		case <-ctx.Done():
+			p.t.Fatalf("%s: still %v", what, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

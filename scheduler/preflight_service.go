@@ -1,0 +1,69 @@
+package scheduler
+
+import (
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/runtime/image"
+)
+
+// settings sees that Translate will take what a service asks for: what it refuses
+// would otherwise be known only when everything before it runs.
+func (p *preflight) settings(svc types.ServiceConfig) {
+	t := &translator{
+		in: TranslateInput{Project: p.st.Project, Service: svc, Instance: Identity{Name: svc.Name, Number: 1}},
+		s:  svc,
+		spec: &specs.Spec{
+			Process: &specs.Process{}, Linux: &specs.Linux{Resources: &specs.LinuxResources{}},
+		},
+	}
+	for _, step := range []struct {
+		rule, key string
+		run       func() error
+	}{
+		{"namespaces", "", func() error { return checkModes(svc) }},
+		{"hostname", "hostname", t.hostname},
+		{"sysctls", "sysctls", t.sysctls},
+		{"ulimits", "ulimits", t.ulimits},
+		{"limits", "", t.resources},
+		{"devices", "device_cgroup_rules", t.deviceRules},
+		{"logging", "logging", t.log},
+		{"mounts", "", t.ownMounts},
+	} {
+		path := []string{"services", svc.Name}
+		if step.key != "" {
+			path = append(path, step.key)
+		}
+		if err := step.run(); err != nil {
+			p.say(step.rule, err.Error(), path...)
+		}
+	}
+}
+
+func (t *translator) deviceRules() error {
+	for _, text := range t.s.DeviceCgroupRules {
+		if _, err := parseDeviceRule(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownMounts are the mounts without those that the image and other containers bring.
+func (t *translator) ownMounts() error {
+	own := t.s
+	own.VolumesFrom = nil
+	mounts, err := UserMounts(t.in.Project, own, image.Image{}, t.in.Instance.Name, nil)
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		if m.Type != types.VolumeTypeTmpfs {
+			continue
+		}
+		if _, err := tmpfsOptions(m.Options); err != nil {
+			return err
+		}
+	}
+	return nil
+}
