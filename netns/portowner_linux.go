@@ -48,7 +48,22 @@ func processName(dir string) string {
 	if err != nil {
 		return "process " + filepath.Base(dir)
 	}
-	return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(comm)), filepath.Base(dir))
+	name := strings.TrimSpace(string(comm))
+	if name == "stack-shim" {
+		name = shimName(dir)
+	}
+	return fmt.Sprintf("%s (pid %s)", name, filepath.Base(dir))
+}
+
+// shimName tells whose shim it is that keeps a port: its command line ends with the
+// controller's --project-name NAME.
+func shimName(dir string) string {
+	line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	if n := len(args); n > 1 && args[n-2] == "--project-name" {
+		return "stack project " + args[n-1]
+	}
+	return "stack-shim"
 }
 
 // socketInodes finds the sockets of /proc/net/{tcp,udp}{,6} that stand in the

@@ -79,7 +79,7 @@ func attachment(s types.ServiceConfig, key string) types.ServiceNetworkConfig {
 
 func endpoint(p *types.Project, s types.ServiceConfig, key string, i Identity, scale int) (netns.Endpoint, error) {
 	n := attachment(s, key)
-	e := netns.Endpoint{Container: i.ID, Hostname: i.Name, IfName: n.InterfaceName, Names: endpointNames(p, s, key, i)}
+	e := netns.Endpoint{Container: i.ID, Hostname: i.Name, IfName: n.InterfaceName, Names: endpointNames(s, key, i)}
 	if len(e.IfName) > 15 || strings.ContainsAny(e.IfName, "/ \t\n:") || e.IfName == "lo" || e.IfName == "." || e.IfName == ".." {
 		return e, fmt.Errorf("interface_name %q cannot be a link's name", e.IfName)
 	}
@@ -134,40 +134,18 @@ func staticAddresses(e *netns.Endpoint, n types.ServiceNetworkConfig) error {
 }
 
 // endpointNames are what others find the container by on a network. Aliases in
-// other services' links are added: Docker shows such a name to the linking
-// container only, we show it to the whole network, but never where it is the name
-// of a service.
-func endpointNames(p *types.Project, s types.ServiceConfig, key string, i Identity) []string {
+// other services' links are theirs alone: see resolverClient.
+func endpointNames(s types.ServiceConfig, key string, i Identity) []string {
 	n := attachment(s, key)
 	names := []string{i.Name, i.ShortID(), hostnameOf(s, i)}
 	if n.ServiceNameAliasEnabled() {
 		names = append(names, s.Name)
 	}
 	names = append(names, n.Aliases...)
-	if !i.OneOff {
-		names = append(names, linkNames(p, s.Name, key)...)
-	}
 	var out []string
 	for _, name := range names {
 		if name != "" && !slices.Contains(out, name) {
 			out = append(out, name)
-		}
-	}
-	return out
-}
-
-func linkNames(p *types.Project, service, key string) []string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
-		other := p.Services[name]
-		if !slices.Contains(attachments(other), key) {
-			continue
-		}
-		for _, link := range other.Links {
-			target, alias, ok := strings.Cut(link, ":")
-			if _, taken := p.Services[alias]; ok && target == service && !taken {
-				out = append(out, alias)
-			}
 		}
 	}
 	return out

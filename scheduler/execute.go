@@ -153,7 +153,7 @@ func (c *Controller) renewsVolumes(service string) bool {
 // is observed by the loop.
 func (c *Controller) stop(ctx context.Context, op Op) error {
 	i, ok := c.instance(op.Instance)
-	if !ok || !i.live() {
+	if !ok || !i.live() && i.State != StateRestarting {
 		return nil
 	}
 	deadline := i.StopDeadline
@@ -165,6 +165,10 @@ func (c *Controller) stop(ctx context.Context, op Op) error {
 		i.StopAsked(i.stopIsFinal() || sw.Goal == GoalStop, c.want.Sequence, deadline)
 	})
 	c.publish(&i, Event{Action: "stop", Progress: "Stopping"})
+	if !i.live() { // nothing runs: its restart is called off, that is all
+		c.publish(&i, Event{Progress: "Stopped"})
+		return nil
+	}
 	if err := c.preStop(ctx, &i, deadline); err != nil {
 		c.mu.Lock()
 		c.failed["hook "+i.ID] = err.Error()

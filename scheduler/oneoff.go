@@ -114,20 +114,26 @@ func (c *Controller) awaitRelease(ctx context.Context, i *Instance) error {
 	c.mu.Lock()
 	c.held[i.ID] = gate
 	c.mu.Unlock()
-	c.Wake()
 	defer func() {
 		c.mu.Lock()
 		delete(c.held, i.ID)
 		c.mu.Unlock()
 	}()
-	select {
-	case <-gate:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(attachPatience):
+	err := c.await(ctx, attachPatience, func(time.Time) (bool, error) {
+		select {
+		case <-gate:
+			return true, nil
+		default:
+		}
+		if now, ok := c.instances[i.ID]; !ok || now.Discard || c.want.Down {
+			return true, errors.New("it is to be removed")
+		}
+		return false, nil
+	})
+	if errors.Is(err, errTimeout) {
 		return errors.New("nobody attached")
 	}
+	return err
 }
 
 // attachPatience is how long a run waits for its client, which may have died.

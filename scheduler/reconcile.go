@@ -49,10 +49,8 @@ func (p *planner) op(o Op) string {
 	if _, running := p.seen.InFlight[o.ID]; running {
 		return o.ID
 	}
-	// What tidies up after the run before must not meet the next one.
-	tidying := string(OpCleanUp) + " " + o.Target
-	if _, under := p.seen.InFlight[tidying]; under && (o.Kind == OpStart || o.Kind == OpRemove || o.Kind == OpReplace) {
-		o.After = append(slices.Clone(o.After), tidying)
+	if o.Kind == OpStart || o.Kind == OpRemove || o.Kind == OpReplace {
+		o.After = append(slices.Clone(o.After), p.workOn(o.Target)...)
 	}
 	if msg, failed := p.seen.Failed[o.ID]; failed {
 		p.fail(o.Service, msg)
@@ -60,6 +58,19 @@ func (p *planner) op(o Op) string {
 	}
 	p.plan.Ops = append(p.plan.Ops, o)
 	return o.ID
+}
+
+// workOn lists what is under way with a container. What makes one, or takes it
+// apart, must not meet another that does; only a stop may meet a start, whose hook
+// may hang.
+func (p *planner) workOn(target string) (under []string) {
+	for _, kind := range []Kind{OpCleanUp, OpStart, OpStop, OpRemove, OpReplace} {
+		id := string(kind) + " " + target
+		if _, ok := p.seen.InFlight[id]; ok {
+			under = append(under, id)
+		}
+	}
+	return under
 }
 
 func (p *planner) fail(service, reason string) {
@@ -251,6 +262,10 @@ func (p *planner) run(r *Instance, sw ServiceWish, ready bool, after []string) {
 			start("wanted running", after)
 		}
 	case StateRestarting:
+		if r.WantStopped {
+			p.stop(r, "asked to stop", nil)
+			return
+		}
 		if sw.Goal == GoalRun && r.reached() < sw.Start {
 			start("wanted running", after)
 			return
@@ -297,6 +312,8 @@ func (p *planner) tend(r *Instance) {
 	switch {
 	case r.Discard:
 		p.remove(r, "asked to be removed", nil)
+	case r.State == StateRestarting && r.WantStopped:
+		p.stop(r, "asked to stop", nil)
 	case r.State == StateRestarting:
 		p.dueRestart(r)
 	case r.State == StateStopping:
@@ -425,7 +442,7 @@ func (p *planner) stopAll(name string, sw ServiceWish, cause string) {
 			p.remove(r, "asked to be removed", after)
 		case r.WantStart > r.HeldSeq: // started by itself since
 			p.tend(r)
-		case r.live():
+		case r.live() || r.State == StateRestarting:
 			p.stop(r, cause, after)
 		}
 	}

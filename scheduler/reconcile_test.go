@@ -188,6 +188,25 @@ func TestUnchangedUpDoesNothing(t *testing.T) {
 	}
 }
 
+// A replica that waits for its restart has no process, but a stop ends it too.
+func TestStopCallsOffARestart(t *testing.T) {
+	st := testStack(testService{name: "web"})
+	for _, stop := range []Command{{Verb: VerbStop}, {Verb: VerbDown}} {
+		w := newWorld()
+		want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
+		w.settle(t, want, nil)
+		web := w.byName("p-web-1")
+		web.Exited(runtime.Exit{Code: 1, At: w.now}, RestartPolicy{Condition: "always"}, w.now)
+		if web.State != StateRestarting {
+			t.Fatalf("the container is %s", web.State)
+		}
+		w.settle(t, wanted(t, want.Wish, st, stop), nil)
+		if web.State != StateExited && w.byName("p-web-1") != nil {
+			t.Errorf("after %s it is %s", stop.Verb, web.State)
+		}
+	}
+}
+
 func TestHealthGate(t *testing.T) {
 	st := testStack(testService{name: "web", deps: needs(types.ServiceConditionHealthy, "db")}, testService{name: "db"})
 	w := newWorld()

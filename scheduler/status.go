@@ -76,6 +76,9 @@ func HumanDuration(d time.Duration) string {
 	case s < 60*24*60*60:
 		return fmt.Sprintf("%d weeks", s/(7*86400))
 	}
+	if days := int(d.Hours() / 24); days >= 2*365 {
+		return fmt.Sprintf("%d years", days/365)
+	}
 	return fmt.Sprintf("%d months", int(d.Hours()/24/30))
 }
 

@@ -72,6 +72,9 @@ func (l Layout) ListVolumes() ([]Volume, error) {
 	}
 	var out []Volume
 	for _, e := range entries {
+		if CheckName("volume", e.Name()) != nil {
+			continue // not ours: lost+found, say
+		}
 		v, err := l.LoadVolume(e.Name())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -216,6 +216,7 @@ func (p *project) killForeground() {
 // terminal then, so the kernel hangs that container up and policy starts it anew;
 // the others never notice.
 func TestBothKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	const port = 18301
 	p := newProject(t, fmt.Sprintf(underLoad, port))
 	p.run("up", "-d")
@@ -272,6 +273,7 @@ services:
 
 // TestExitsWhileAway ends containers while nobody of ours is there.
 func TestExitsWhileAway(t *testing.T) {
+	t.Parallel()
 	end := func(p *project, pids map[string]int, service string, sig syscall.Signal) {
 		if err := syscall.Kill(pids[p.name+"-"+service+"-1"], sig); err != nil {
 			t.Fatal(err)
@@ -377,6 +379,7 @@ services:
 // TestKilledMidway kills the controller in the middle of `up` and of `down` of 20
 // replicas; the next command finishes the work and nothing is left.
 func TestKilledMidway(t *testing.T) {
+	t.Parallel()
 	for n, kinds := range [][]string{{"controller"}, {"shim"}, {"controller", "shim"}} {
 		t.Run(strings.Join(kinds, "+"), func(t *testing.T) {
 			p := newProject(t, fmt.Sprintf(twenty, 18302+n))
@@ -408,16 +411,7 @@ func (p *project) killDuring(lines int, kinds []string, args ...string) {
 	if err := c.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	seen, b := 0, make([]byte, 1)
-	for seen < lines {
-		if _, err := progress.Read(b); err != nil {
-			break
-		}
-		if b[0] == '\n' {
-			seen++
-		}
-	}
-	if seen == lines {
+	if readLines(progress, lines) == lines {
 		p.kill(kinds...)
 	}
 	_, _ = io.Copy(io.Discard, progress)

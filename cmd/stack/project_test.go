@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +23,33 @@ type project struct {
 // nothing may be left on the host.
 func newProject(t *testing.T, file string) *project {
 	t.Helper()
-	needRootTest(t)
+	return newProjectOn(t, newStateRoot(t), file)
+}
+
+// newStateRoot is a machine's state; as short as real ones are.
+func newStateRoot(t *testing.T) string {
+	t.Helper()
 	root, err := os.MkdirTemp("", "st-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &project{t: t, name: "t" + strings.TrimPrefix(filepath.Base(root), "st-"), root: root, dir: t.TempDir()}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	return root
+}
+
+// newProjectOn makes one more stack of a machine's.
+func newProjectOn(t *testing.T, root, file string) *project {
+	t.Helper()
+	needRootTest(t)
+	dir := t.TempDir()
+	name := "t" + strings.TrimPrefix(filepath.Base(root), "st-")
+	for n := 2; exists(filepath.Join(root, name)); n++ { // a file of ours marks names in use
+		name = fmt.Sprint(strings.SplitN(name, "-", 2)[0], "-", n)
+	}
+	if err := os.WriteFile(filepath.Join(root, name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &project{t: t, name: name, root: root, dir: dir}
 	p.write(file)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -40,9 +62,13 @@ func newProject(t *testing.T, file string) *project {
 		if left := settle(root, p.name); len(left) > 0 {
 			t.Errorf("left on the host after down:\n  %s", strings.Join(left, "\n  "))
 		}
-		os.RemoveAll(root)
 	})
 	return p
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (p *project) write(file string) {

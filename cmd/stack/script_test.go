@@ -98,21 +98,32 @@ func setupScript(t *testing.T, env *testscript.Env) error {
 	env.Setenv("NO_COLOR", "1")
 	env.Defer(func() {
 		left := leftovers(root, project)
-		down := exec.Command(filepath.Join(binDir, "stack"), "-p", project, "down", "-v", "-t", "0", "--remove-orphans")
-		down.Env = append(os.Environ(), "STACK_ROOT="+root)
-		out, err := down.CombinedOutput()
 		if t.Failed() {
 			t.Logf("state of %s: %v", project, left)
 		}
-		if err != nil {
-			t.Errorf("cannot clean up %s: %v\n%s", project, err, out)
+		others, _ := filepath.Glob(filepath.Join(root, "lib", "projects", "*")) // of scripts with several
+		others = append(others, project)
+		for _, p := range others {
+			takeDown(t, root, filepath.Base(p))
 		}
-		if left := settle(root, project); len(left) > 0 {
-			t.Errorf("left on the host after down of %s:\n  %s", project, strings.Join(left, "\n  "))
+		for _, p := range others {
+			p = filepath.Base(p)
+			if left := settle(root, p); len(left) > 0 {
+				t.Errorf("left on the host after down of %s:\n  %s", p, strings.Join(left, "\n  "))
+			}
 		}
 		os.RemoveAll(root)
 	})
 	return nil
+}
+
+// takeDown ends a project, whatever the script left of it.
+func takeDown(t *testing.T, root, project string) {
+	down := exec.Command(filepath.Join(binDir, "stack"), "-p", project, "down", "-v", "-t", "0", "--remove-orphans")
+	down.Env = append(os.Environ(), "STACK_ROOT="+root)
+	if out, err := down.CombinedOutput(); err != nil {
+		t.Errorf("cannot clean up %s: %v\n%s", project, err, out)
+	}
 }
 
 func repoDir(t *testing.T) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ func helper(root, rootfs, id, point string) error {
 		return func(_ context.Context, pid int) error {
 			if at == point {
 				fmt.Println(pid)
-				select {}
+				awaitKill()
 			}
 			return nil
 		}
@@ -66,7 +67,15 @@ func helper(root, rootfs, id, point string) error {
 	if point == "parent" {
 		return nil
 	}
-	select {}
+	awaitKill()
+	return nil
+}
+
+// awaitKill waits for ever. With select{} alone the Go runtime may see a deadlock.
+func awaitKill() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // crashAfterIntent stops where a cgroup exists and nothing else.
@@ -83,8 +92,11 @@ func crashAfterIntent(root, path string, b runtime.Bundle) error {
 		}
 	}
 	fmt.Println(0)
-	select {}
+	awaitKill()
+	return nil
 }
+
+const memfdNoexec = "/proc/sys/vm/memfd_noexec"
 
 // forbidMemfds runs in a pid namespace of its own, to which the setting belongs.
 func forbidMemfds() error {
@@ -94,7 +106,7 @@ func forbidMemfds() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
 	}
-	return os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("2"), 0)
+	return os.WriteFile(memfdNoexec, []byte("2"), 0)
 }
 
 func finishHere(r *Runtime, id string, created runtime.Created) error {

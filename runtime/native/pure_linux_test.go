@@ -132,6 +132,24 @@ func TestOrderOfSteps(t *testing.T) {
 	}
 }
 
+// Whoever joins a user namespace is in its cgroup before: afterwards it may not.
+func TestCgroupBeforeUserNamespace(t *testing.T) {
+	spec := runtimetest.Spec("/x", "true")
+	p, _, err := newProgram(spec.Process, nil, true)
+	check(t, err)
+	_, table, err := creationScript(creation{
+		spec: spec, program: p, inCgroup: true, joinUser: true, own: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, fresh: unix.CLONE_NEWNS,
+	}).ELF()
+	check(t, err)
+	at := func(do string) int {
+		return slices.IndexFunc(table, func(e stub.Entry) bool { return e.Do == do })
+	}
+	enter, join, clone := at("enter the cgroup"), at("join the user namespace"), at("make namespaces")
+	if enter < 0 || enter > join || join > clone {
+		t.Errorf("the cgroup is step %d, the user namespace step %d, the clone step %d", enter, join, clone)
+	}
+}
+
 func TestRecordVersion(t *testing.T) {
 	if _, err := parseRecord([]byte(`{"Version":2}`)); err == nil {
 		t.Error("read a record of another version")

@@ -43,13 +43,17 @@ func creationScript(c creation) *builder {
 	if c.own != c.fresh { // others are in there already
 		b.hide()
 	}
-	if c.joinUser {
-		b.Call("join the user namespace", unix.SYS_SETNS, stub.Int(userFD), stub.Int(unix.CLONE_NEWUSER))
-		b.becomeRoot()
-	}
 	cgroup := -1
 	if c.inCgroup {
 		cgroup = cgroupFD
+	}
+	if c.joinUser {
+		if c.inCgroup {
+			b.enterCgroup(cgroup)
+			cgroup = -1 // what is forked is born there
+		}
+		b.Call("join the user namespace", unix.SYS_SETNS, stub.Int(userFD), stub.Int(unix.CLONE_NEWUSER))
+		b.becomeRoot()
 	}
 	b.fork(control, c.fresh, cgroup)
 

@@ -33,6 +33,17 @@ func (b *builder) fork(control stub.Arg, fresh uintptr, cgroup int) {
 	b.Place(child2)
 }
 
+// enterCgroup moves the process into a v2 cgroup. It is for those that are about
+// to join a user namespace, whose root may not clone into a cgroup of the host's;
+// the others spare the kernel the move, which stalls all forks for a moment.
+func (b *builder) enterCgroup(cgroup int) {
+	const do = "enter the cgroup"
+	fd := b.Slot()
+	b.Call(do, unix.SYS_OPENAT, stub.Int(cgroup), b.String("cgroup.procs"), stub.Int(unix.O_WRONLY|unix.O_CLOEXEC)).Into(fd)
+	b.Call(do, unix.SYS_WRITE, fd, b.String("0"), stub.Int(1))
+	b.Call(do, unix.SYS_CLOSE, fd)
+}
+
 // reaper makes the process the container's init: it forks, and the script goes
 // on in the child. The parent forwards signals, reaps, and exits as the child
 // did. terminal makes the child the foreground job, so that it alone gets what
