@@ -71,11 +71,12 @@ func firewall(project string, networks []Network, ports []Port, targets map[stri
 }
 
 func chains() []chain {
+	// What goes to ::1 cannot leave by another link: the proxy has it.
 	publish := []rule{
 		{"meta nfproto ipv4", "fib daddr type local", "dnat ip to meta l4proto . ip daddr . th dport map @publish4"},
 		{"meta nfproto ipv4", "fib daddr type local", "dnat ip to meta l4proto . th dport map @publish4any"},
-		{"meta nfproto ipv6", "fib daddr type local", "dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6"},
-		{"meta nfproto ipv6", "fib daddr type local", "dnat ip6 to meta l4proto . th dport map @publish6any"},
+		{"meta nfproto ipv6", "ip6 daddr != ::1", "fib daddr type local", "dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6"},
+		{"meta nfproto ipv6", "ip6 daddr != ::1", "fib daddr type local", "dnat ip6 to meta l4proto . th dport map @publish6any"},
 	}
 	return []chain{
 		// route_localnet on a bridge, which publishing on 127.0.0.1 needs, would

@@ -69,6 +69,11 @@ func compileClause(clause string) ([]expr.Any, error) {
 		return ipv4Prefix(12, last)
 	case strings.HasPrefix(clause, "ip daddr "):
 		return ipv4Prefix(16, last)
+	case clause == "ip6 daddr != ::1":
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: netip.IPv6Loopback().AsSlice()},
+		}, nil
 	case clause == "ct state established,related":
 		return ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
 	case clause == "ct status dnat":

@@ -287,7 +287,11 @@ func (c *Controller) unready(services []string) string {
 			continue
 		}
 		if i.State != StateRunning || i.Health != "" && i.Health != HealthNone {
-			out = append(out, strings.TrimSpace(fmt.Sprintf("%s is %s %s", i.Name, i.State, i.Health)+lastProbe(i)))
+			is := string(i.State)
+			if i.Health != "" && i.Health != HealthNone {
+				is += ", health: " + string(i.Health)
+			}
+			out = append(out, i.Name+" is "+is+lastProbe(i))
 		}
 	}
 	for _, s := range services {

@@ -85,7 +85,10 @@ func (c *Controller) hook(ctx context.Context, i *Instance, h types.ServiceHook,
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case code != 0:
-		return fmt.Errorf("%s exited with code %d: %s", name, code, strings.TrimSpace(out))
+		if out = strings.TrimSpace(out); out != "" {
+			out = ": " + out
+		}
+		return fmt.Errorf("%s exited with code %d%s", name, code, out)
 	}
 	return nil
 }

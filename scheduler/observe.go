@@ -22,7 +22,7 @@ func (c *Controller) observe(ctx context.Context, now time.Time) {
 			c.exited(ctx, i, exit, now)
 			continue
 		}
-		if i.LiveSeq != c.want.Sequence && i.State == StateRunning && !c.working(OpStop, i.ID) {
+		if i.reached() < c.want.Sequence && i.State == StateRunning && !c.working(OpStop, i.ID) {
 			i.LiveSeq = c.want.Sequence
 			c.save(i)
 		}

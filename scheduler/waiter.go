@@ -122,6 +122,10 @@ func (c *Controller) busyWith(services []string) bool {
 	return false
 }
 
+// earlyDeath is how long --wait looks at a replica without health check: many a
+// program that cannot work says so and ends at once. Docker Compose looks as long.
+const earlyDeath = 500 * time.Millisecond
+
 // healthy reports whether every replica of the services runs and is healthy, or
 // has completed with 0.
 func (c *Controller) healthy(services []string) (bool, error) {
@@ -138,6 +142,9 @@ func (c *Controller) healthy(services []string) (bool, error) {
 		case i.State == StateRestarting:
 			return false, nil
 		case checked && i.Health != HealthHealthy:
+			return false, nil
+		case !checked && i.State == StateRunning && c.Now().Sub(i.Started) < earlyDeath:
+			c.plan.requeue(earlyDeath - c.Now().Sub(i.Started))
 			return false, nil
 		}
 	}

@@ -50,5 +50,8 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
 		return err
 	}
+	if err := a.preflight(ctx, st, o.cmd.Services, o.cmd.NoDeps); err != nil {
+		return err
+	}
 	return a.do(ctx, a.storeOf(st.Name), o.cmd)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"stack/scheduler"
@@ -17,13 +20,7 @@ func newDown(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !s.Exists() && !(c.Volumes && s.HasVolumes()) { // they outlive a first down
-				return nil
-			}
-			if err := a.do(cmd.Context(), s, c); err != nil {
-				return err
-			}
-			return a.vacate(cmd.Context(), s)
+			return runDown(cmd.Context(), a, s, c)
 		},
 	}
 	f := cmd.Flags()
@@ -32,4 +29,17 @@ func newDown(a *app) *cobra.Command {
 	f.String("rmi", "", "also remove images: all or local")
 	timeoutFlag(cmd, &c)
 	return cmd
+}
+
+// runDown tidies up behind the shim once nothing of the project is left, also when
+// a hook failed on the way.
+func runDown(ctx context.Context, a *app, s *scheduler.Store, c scheduler.Command) error {
+	var err error
+	if s.Exists() || c.Volumes && s.HasVolumes() { // volumes outlive a first down
+		err = a.do(ctx, s, c)
+	}
+	if s.Exists() {
+		return err
+	}
+	return errors.Join(err, a.vacate(ctx, s))
 }

@@ -17,17 +17,25 @@ import (
 // explainLines is how many of a failed container's last log lines are shown.
 const explainLines = 10
 
-// explain prints the last log lines of the containers that made a command fail.
+// explain prints the last log lines of the containers that made a command fail:
+// those that failed, or if none did those that were waited for in vain.
 func explain(a *app, s *scheduler.Store, st *spec.Stack, services []string) {
-	list, err := s.Current(time.Now())
+	all, err := s.Current(time.Now())
 	if err != nil {
 		return
 	}
+	culprits := func(guilty func(*scheduler.Instance) bool) []*scheduler.Instance {
+		return slices.DeleteFunc(slices.Clone(all), func(i *scheduler.Instance) bool {
+			return !guilty(i) || len(services) > 0 && !slices.Contains(services, i.Service) && !needed(st, services, i.Service)
+		})
+	}
+	list := culprits(func(i *scheduler.Instance) bool {
+		return i.Exit != nil && i.Exit.Code != 0 || i.Health == scheduler.HealthUnhealthy || i.Error != ""
+	})
+	if len(list) == 0 {
+		list = culprits(func(i *scheduler.Instance) bool { return i.Health == scheduler.HealthStarting })
+	}
 	for _, i := range list {
-		failed := i.Exit != nil && i.Exit.Code != 0 || i.Health == scheduler.HealthUnhealthy || i.Error != ""
-		if !failed || len(services) > 0 && !slices.Contains(services, i.Service) && !needed(st, services, i.Service) {
-			continue
-		}
 		lines := lastLines(s.LogPath(i.ID))
 		if len(lines) > 0 {
 			fmt.Fprintf(a.stderr, "last lines of %s:\n  %s\n", i.Name, strings.Join(lines, "\n  "))

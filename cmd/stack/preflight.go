@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
 	"stack/scheduler"
@@ -54,4 +57,13 @@ func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) 
 		return nil, err
 	}
 	return g.Closure(services...), nil
+}
+
+// replaced is the stack with another form of one service.
+func replaced(st *spec.Stack, svc types.ServiceConfig) *spec.Stack {
+	out, project := *st, *st.Project
+	project.Services = maps.Clone(st.Services)
+	project.Services[svc.Name] = svc
+	out.Project = &project
+	return &out
 }

@@ -81,6 +81,9 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	if o.cmd.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
+	if err := a.preflight(ctx, replaced(st, o.run.Apply(st.Services[service])), []string{service}, o.cmd.NoDeps); err != nil {
+		return err
+	}
 	if o.quiet {
 		a.progress = "quiet"
 	}
@@ -171,6 +174,8 @@ func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, err
 	}
 	if len(more) > 0 {
 		a.profiles = append(slices.Clone(st.Profiles), more...)
+		return a.load(ctx)
 	}
-	return a.load(ctx)
+	st.Warnings.Render(a.stderr, a.colors(a.stderr))
+	return st, nil
 }

@@ -112,9 +112,16 @@ func kill9(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// clean fails unless nothing of the project is left on the host.
-func clean(ts *testscript.TestScript, neg bool, _ []string) {
-	left := settle(ts.Getenv("STACK_ROOT"), ts.Getenv("P"))
+// clean [PROJECT...] fails unless nothing of the projects, or of the script's own, is
+// left on the host.
+func clean(ts *testscript.TestScript, neg bool, projects []string) {
+	if len(projects) == 0 {
+		projects = []string{ts.Getenv("P")}
+	}
+	var left []string
+	for _, p := range projects {
+		left = append(left, settle(ts.Getenv("STACK_ROOT"), p)...)
+	}
 	if (len(left) == 0) == neg {
 		ts.Fatalf("left on the host: %s", strings.Join(left, "; "))
 	}

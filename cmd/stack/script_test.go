@@ -76,6 +76,12 @@ func TestScript(t *testing.T) {
 				_, err := exec.LookPath(name)
 				return err == nil, nil
 			}
+			if cond == "idmap" { // the host's root file system can be id-mapped
+				return os.Getenv("STACK_TEST_NO_IDMAP") == "", nil
+			}
+			if cond == "shop" {
+				return shopRoots(t)
+			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",

@@ -74,7 +74,7 @@ func newUp(a *app) *cobra.Command {
 }
 
 func runUp(ctx context.Context, a *app, o *upOptions) error {
-	st, err := a.load(ctx)
+	st, err := a.loadFor(ctx, o.cmd.Services...)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func listEtc(etc string) ([]etcFile, error) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b etcFile) int { return slices.Compare(split(a.name), split(b.name)) })
+	slices.SortFunc(all, func(a, b etcFile) int { return comparePaths(a.name, b.name) })
 	return slices.CompactFunc(all, func(a, b etcFile) bool { return a.name == b.name }), nil
 }
 
@@ -78,14 +78,21 @@ func appendTree(all []etcFile, etc, top string) ([]etcFile, error) {
 	return all, err
 }
 
-func split(name string) []string {
-	var parts []string
-	for name != "." {
-		parts = append(parts, filepath.Base(name))
-		name = filepath.Dir(name)
+// comparePaths orders by components: what is below a directory follows it, before
+// any name that the directory's begins.
+func comparePaths(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == filepath.Separator:
+			return -1
+		case b[i] == filepath.Separator:
+			return 1
+		default:
+			return int(a[i]) - int(b[i])
+		}
 	}
-	slices.Reverse(parts)
-	return parts
+	return len(a) - len(b)
 }
 
 // copyEtc copies files from the host's etc to the skeleton's, and adds etcStatic.

@@ -163,7 +163,7 @@ func cgroupPath(id, asked string) string {
 	return "/" + strings.TrimPrefix(asked, "/")
 }
 
-// limit makes the cgroup. On v1 the thread that forks and the stub's first stage
+// limit makes the cgroup. The stub's first stage and, on v1, the thread that forks
 // are in it for a moment, so a lower limit of processes comes in settle.
 func (c *creating) limit(context.Context) error {
 	limits := c.Spec.Linux.Resources

@@ -17,6 +17,8 @@
 // Two stages cost less than one: a fork of this program into a new user
 // namespace copies its page tables, a fork of the stub copies seven pages; and
 // cgroup v2 cannot be combined with CLONE_PARENT in one step of syscall.ForkExec.
+// A stage that joins a user namespace enters its v2 cgroup before: the namespace's
+// root may not.
 // With CloneParent the parent has one more short-lived child to reap.
 //
 // # The handshake

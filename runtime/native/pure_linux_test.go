@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
+	"stack/runtime/native/stub"
 	"stack/runtime/runtimetest"
 )
 
