@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	goruntime "runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,7 @@ func newController(a *app) *cobra.Command {
 }
 
 func runController(ctx context.Context, a *app) error {
+	debug.SetGCPercent(usual)
 	level := slog.LevelWarn
 	if a.getenv("STACK_DEBUG") != "" {
 		level = slog.LevelDebug

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -21,12 +22,21 @@ import (
 var version = "unknown"
 
 func main() {
+	debug.SetGCPercent(shortLived)
 	logrus.SetOutput(io.Discard) // compose-go's; what it has to say spec says better
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, newApp(), os.Args[1:])
 	stop()
 	os.Exit(code)
 }
+
+// shortLived lets the heap of a command grow to 16 MB before anything is collected:
+// most are over before, and collecting the 4 MB of a start took a fifth of their
+// time. The controller, which stays, goes back to usual.
+const (
+	shortLived = 400
+	usual      = 100
+)
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, a *app, args []string) int {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type project struct {
 	t          *testing.T
 	name, root string
 	dir        string // holds stack.yaml
+	wrap       []string
 }
 
 // newProject writes a stack file. At the test's end the stack is taken down, and
@@ -78,9 +80,10 @@ func (p *project) write(file string) {
 	}
 }
 
-// command prepares one command line of stack.
+// command prepares one command line of stack, behind that of wrap.
 func (p *project) command(args ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(binDir, "stack"), args...)
+	line := append(slices.Clone(p.wrap), filepath.Join(binDir, "stack"))
+	c := exec.Command(line[0], append(line[1:], args...)...)
 	c.Dir = p.dir
 	c.Env = append(os.Environ(), "STACK_ROOT="+p.root, "COMPOSE_PROJECT_NAME="+p.name, "NO_COLOR=1")
 	return c

@@ -50,7 +50,7 @@ func runWait(ctx context.Context, a *app, services []string, down bool) error {
 		return err
 	}
 	if down {
-		if err := a.do(ctx, s, scheduler.Command{Verb: scheduler.VerbDown}); err != nil {
+		if err := runDown(ctx, a, s, scheduler.Command{Verb: scheduler.VerbDown}); err != nil {
 			return err
 		}
 	}

@@ -145,6 +145,26 @@ func TestRotationKeepsNewestFiles(t *testing.T) {
 	}
 }
 
+// Many lines that arrive at once are no reason for a file beyond its limit.
+func TestOneWriteFillsSeveralFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	const limit = 4 << 10
+	w := newWriter(t, path, Options{MaxSize: limit, MaxFiles: 3})
+	text := strings.Repeat(strings.Repeat("x", 90)+"\n", 1000)
+	if _, err := io.WriteString(w.Stream("stdout"), text); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		st, err := os.Stat(rotated(path, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Size() > limit || st.Size() == 0 {
+			t.Errorf("%s has %d bytes, its limit is %d", st.Name(), st.Size(), limit)
+		}
+	}
+}
+
 func TestTornLineIsEnded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
 	torn := "2026-11-23T10:00:00.000000000Z stdout F whole\n2026-11-23T10:00:00.000000000Z stdout F to"

@@ -134,7 +134,7 @@ func (w *Writer) append(stream string, p []byte) {
 		var text []byte
 		var partial bool
 		text, p, partial = cut(p)
-		if len(b) > 0 && len(b)+len(text)+maxHeader > maxBatch {
+		if len(b) > 0 && len(b)+len(text)+maxHeader > w.batch() {
 			w.flush(b)
 			b = b[:0]
 		}
@@ -146,6 +146,15 @@ func (w *Writer) append(stream string, p []byte) {
 	if w.buf = b; cap(b) > 1<<10 {
 		w.buf = nil
 	}
+}
+
+// batch is the most that one write may take: a file holds a whole batch, and grows
+// beyond its limit only for an entry that alone is longer.
+func (w *Writer) batch() int {
+	if w.opt.MaxSize > 0 {
+		return int(min(maxBatch, w.opt.MaxSize))
+	}
+	return maxBatch
 }
 
 // cut takes the first entry's text off p.
