@@ -123,7 +123,11 @@ func (a *app) connect(ctx context.Context, s *scheduler.Store) (*api.Client, err
 		return nil, fmt.Errorf("cannot start project %q: %w", s.Project, err)
 	}
 	c.Close()
-	return api.NewClient(s.RunDir()), nil
+	client := api.NewClient(s.RunDir())
+	if err := a.awaitController(ctx, s, client); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // shimOptions say how the project's shim and controller are started: by the CLI

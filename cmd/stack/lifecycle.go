@@ -127,8 +127,9 @@ func startable(s *scheduler.Store, list []*scheduler.Instance, services []string
 		services = slices.Sorted(maps.Keys(w.Services))
 	}
 	for _, name := range g.Closure(services...) {
-		sw, wished := w.Services[name]
-		if !has(list, name) && sw.Scale > 0 || !wished && slices.Contains(named, name) {
+		svc := w.Stack.Services[name]
+		_, wished := w.Services[name]
+		if !has(list, name) && svc.GetScale() > 0 && (wished || slices.Contains(named, name)) {
 			return fmt.Errorf("service %q has no container to start", name)
 		}
 	}

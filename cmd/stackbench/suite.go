@@ -25,6 +25,8 @@ type suite struct {
 	rounds     int
 	contenders []contender
 	table      *table
+	// enough, if set, ends the rounds early.
+	enough func() bool
 }
 
 func (s suite) run(ctx context.Context, replicas []int) error {
@@ -38,6 +40,9 @@ func (s suite) run(ctx context.Context, replicas []int) error {
 				if err := s.one(ctx, c, n); err != nil {
 					return err
 				}
+			}
+			if s.enough != nil && n == replicas[len(replicas)-1] && s.enough() {
+				return nil
 			}
 		}
 	}

@@ -65,9 +65,9 @@ func (t *table) print(w io.Writer) {
 }
 
 func (t *table) printTimes(w io.Writer) {
-	fmt.Fprintf(w, "\n%-26s", "median, milliseconds")
+	fmt.Fprintf(w, "\n%-24s", "milliseconds: best/median")
 	for _, n := range t.replicas {
-		fmt.Fprintf(w, "  %9s %9s", fmt.Sprintf("up %d", n), fmt.Sprintf("down %d", n))
+		fmt.Fprintf(w, " %15s %15s", fmt.Sprintf("up %d", n), fmt.Sprintf("down %d", n))
 	}
 	fmt.Fprintln(w)
 	for i := range t.rows {
@@ -76,9 +76,9 @@ func (t *table) printTimes(w io.Writer) {
 }
 
 func (r *row) print(w io.Writer, replicas []int) {
-	fmt.Fprintf(w, "%-26s", r.name)
+	fmt.Fprintf(w, "%-25s", r.name)
 	for _, n := range replicas {
-		fmt.Fprintf(w, "  %9s %9s", cell(r.up(n)), cell(r.down(n)))
+		fmt.Fprintf(w, " %15s %15s", cell(r.up(n)), cell(r.down(n)))
 	}
 	fmt.Fprintln(w)
 }
@@ -87,48 +87,56 @@ func cell(all []time.Duration) string {
 	if len(all) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.1f", ms(median(all)))
+	if len(all) == 1 {
+		return fmt.Sprintf("%.1f", ms(all[0]))
+	}
+	return fmt.Sprintf("%.1f/%.1f", ms(slices.Min(all)), ms(median(all)))
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (t *table) printRatios(w io.Writer) {
 	n := t.most()
-	fmt.Fprintf(w, "\nper replica at %d: stack %.2f ms, floor %.2f ms\n", n,
-		ms(median(t.row(stackRow).up(n)))/float64(n), ms(median(t.row(floorRow).up(n)))/float64(n))
-	fmt.Fprintf(w, "stack / floor at %d: %.2f (wanted at most %.1f)   floor / plain: %.2f\n",
-		n, t.overFloor(n), floorWanted, ratio(t.row(floorRow).up(n), t.row(plainRow).up(n)))
+	stack, floor := t.row(stackRow), t.row(floorRow)
+	fmt.Fprintf(w, "\na replica's share at %d, best: stack %.2f ms, floor %.2f ms, plain %.2f ms\n", n,
+		ms(slices.Min(stack.up(n)))/float64(n), ms(slices.Min(floor.up(n)))/float64(n), ms(slices.Min(t.row(plainRow).up(n)))/float64(n))
+	fmt.Fprintf(w, "stack / floor at %d: %.2f of the best, %.2f of the medians (wanted at most %.1f)\n",
+		n, t.overFloor(n), over(median[time.Duration], stack.up(n), floor.up(n)), floorWanted)
 	for _, r := range t.rows {
 		if strings.HasPrefix(r.name, "docker") && len(r.samples[n]) > 0 {
-			fmt.Fprintf(w, "%s / stack at %d: up %.1f, down %.1f (wanted at least %.0f)\n", r.name, n,
-				overMedian(r.up(n), t.row(stackRow).up(n)), overMedian(r.down(n), t.row(stackRow).down(n)), dockerWanted)
+			fmt.Fprintf(w, "%s / stack at %d: up %.1f, down %.1f, medians (wanted at least %.0f)\n", r.name, n,
+				over(median[time.Duration], r.up(n), stack.up(n)), over(median[time.Duration], r.down(n), stack.down(n)), dockerWanted)
 		}
 	}
 }
 
-// overFloor is how many times the floor `up -d` takes.
+// overFloor is how many times the floor `up -d` takes, both at their best: what
+// else runs on a machine only ever adds.
 func (t *table) overFloor(n int) float64 {
-	return ratio(t.row(stackRow).up(n), t.row(floorRow).up(n))
+	return over(slices.Min[[]time.Duration], t.row(stackRow).up(n), t.row(floorRow).up(n))
 }
 
-// ratio is the median of the rounds' ratios: the two of a round ran next to each
-// other, under the same load.
-func ratio(a, b []time.Duration) float64 {
-	var all []float64
-	for i := range min(len(a), len(b)) {
-		all = append(all, float64(a[i])/float64(b[i]))
+// settled reports whether every contender had so many rounds of the most replicas.
+func (t *table) settled(rounds int) bool {
+	for _, r := range t.rows {
+		if len(r.samples[t.most()]) < rounds {
+			return false
+		}
 	}
-	return median(all)
+	return true
 }
 
-func overMedian(a, b []time.Duration) float64 { return float64(median(a)) / float64(median(b)) }
+// over compares two rows' samples by one statistic.
+func over(of func([]time.Duration) time.Duration, a, b []time.Duration) float64 {
+	return float64(of(a)) / float64(of(b))
+}
 
 // verdict fails where the floor cannot be true, and under check where stack is too
 // far above it.
 func (t *table) verdict(check bool) error {
 	n := t.most()
-	if r := ratio(t.row(floorRow).up(n), t.row(plainRow).up(n)); r < 1 {
-		return fmt.Errorf("the floor of %d replicas takes %.2f times what unsharing and executing takes: it does not do its work", n, r)
+	if r := over(slices.Min[[]time.Duration], t.row(floorRow).up(n), t.row(plainRow).up(n)); r < 1 {
+		return fmt.Errorf("the floor of %d replicas takes %.2f times what unsharing and executing takes: %w", n, r, errNotDone)
 	}
 	if r := t.overFloor(n); check && r > floorAllowed {
 		return fmt.Errorf("up of %d replicas takes %.2f times the floor: more than %.1f", n, r, floorAllowed)

@@ -10,7 +10,7 @@ import (
 //
 //	client                      shim
 //	hello                 ──▶
-//	                      ◀──   Response{Version, Pid, Stopping}
+//	                      ◀──   Response{Version, Pid, Stopping, Failures}
 //	adopt ID, pid, start  ──▶         remembers whose exit that is; a code that
 //	  [pidfd]                         was reaped before adopt is matched by pid
 //	                      ◀──   Response{} [pidfd], without it when exited
@@ -37,6 +37,9 @@ import (
 // In a take the descriptors of containers are named KIND/ID: pidfd, stdin,
 // stdout, stderr, tty. Held names may be anything else.
 const Version = 1
+
+// Hopeless is how many Failures in a row mean that the controller cannot start.
+const Hopeless = 3
 
 // APIName is the held name of the listening socket DIR/api.sock.
 const APIName = "api"
@@ -89,11 +92,14 @@ type Request struct {
 
 // Response answers a request. A non-empty Error is the only failure signal.
 type Response struct {
-	Error    string    `json:",omitempty"`
-	NotFound bool      `json:",omitempty"` // the error is runtime.ErrNotFound
-	Version  int       `json:",omitempty"`
-	Pid      int       `json:",omitempty"`
-	Stopping bool      `json:",omitempty"` // stop was received
+	Error    string `json:",omitempty"`
+	NotFound bool   `json:",omitempty"` // the error is runtime.ErrNotFound
+	Version  int    `json:",omitempty"`
+	Pid      int    `json:",omitempty"`
+	Stopping bool   `json:",omitempty"` // stop was received
+	// Failures counts how often in a row the controller gave up soon after its
+	// start; from Hopeless on nobody need wait for it.
+	Failures int       `json:",omitempty"`
 	Names    []string  `json:",omitempty"`
 	Known    []Request `json:",omitempty"` // adopt and stdio requests in force
 	More     bool      `json:",omitempty"`

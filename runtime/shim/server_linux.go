@@ -32,6 +32,7 @@ type server struct {
 	wakers     map[*waker]struct{}
 	exits      uint64
 	controller int // its pid, 0 while there is none
+	failures   int // of the controller's starts, in a row
 	stopping   bool
 	finished   bool
 }
@@ -174,7 +175,7 @@ func (s *server) do(r Request, fds []int) (resp Response, out []int, err error) 
 func (s *server) hello() Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Response{Version: Version, Pid: os.Getpid(), Stopping: s.stopping}
+	return Response{Version: Version, Pid: os.Getpid(), Stopping: s.stopping, Failures: s.failures}
 }
 
 func (s *server) attach(r Request, fds []int) ([]int, error) {

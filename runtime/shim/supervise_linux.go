@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime"
 )
 
 // Restarts of the controller: the first at once, then after firstBackoff,
@@ -45,6 +47,10 @@ func (s *server) supervise(argv, env []string, lock *os.File, previous int) {
 		default:
 			exit := <-s.controllerExit
 			s.log.Warn("controller ended", "code", exit.Code, "lived", time.Since(born))
+			if s.count(exit, time.Since(born)) {
+				s.log.Error("no container lives and no controller starts: giving up")
+				s.stop()
+			}
 		}
 		if s.isStopping() {
 			s.reap() // sees to the end
@@ -52,6 +58,20 @@ func (s *server) supervise(argv, env []string, lock *os.File, previous int) {
 		}
 		time.Sleep(b.next(time.Since(born)))
 	}
+}
+
+// count notes whether the controller gave up by itself, soon; one that was killed did
+// not. It reports whether there is no reason to try again: whoever comes next starts
+// another shim.
+func (s *server) count(exit runtime.Exit, lived time.Duration) (giveUp bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if exit.Code == 0 || exit.Code > 128 || lived >= goodLife {
+		s.failures = 0
+		return false
+	}
+	s.failures++
+	return s.failures >= 2*Hopeless && len(s.containers) == 0
 }
 
 // backoff is the wait before the next start.
