@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -45,10 +46,17 @@ func (s *Store) SaveDetails(id string, d Details) error {
 	if err != nil {
 		return err
 	}
+	b, err := json.Marshal(detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks})
+	if err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(s.detailsPath(id)); err == nil && bytes.Equal(old, b) {
+		return nil // the usual first start
+	}
 	if err := os.MkdirAll(s.LayerDir(id), 0o700); err != nil {
 		return fmt.Errorf("cannot record state: %w", err)
 	}
-	return writeJSON(s.detailsPath(id), detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks})
+	return writeFile(s.detailsPath(id), b)
 }
 
 // LoadDetails returns what SaveDetails recorded; fs.ErrNotExist when there is none.

@@ -138,6 +138,26 @@ func TestPreflightLooksAtTheNamedServicesOnly(t *testing.T) {
 	}
 }
 
+// The command line may want more replicas than the file has ports for.
+func TestPreflightCountsReplicas(t *testing.T) {
+	st, s := writeStack(t, `services:
+  web:
+    image: rootfs:/
+    ports: ["8080:80", "9000-9001:90", "70"]
+`)
+	svc := st.Services["web"]
+	svc.Scale = new(3)
+	st.Services["web"] = svc
+	found, err := Preflight(t.Context(), st, []string{"web"}, &fakeMachine{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := found.Error()
+	if len(found) != 2 || !strings.Contains(text, "3 replicas cannot publish one host port") || !strings.Contains(text, "replica 3 has no port left") {
+		t.Errorf("found %v", found)
+	}
+}
+
 // What the project has itself is no obstacle: an unchanged up must pass.
 func TestPreflightKnowsItsOwn(t *testing.T) {
 	st, s := writeStack(t, `services:

@@ -62,8 +62,8 @@ func (s *Store) LoadWish() (Wish, error) {
 		}
 		return Wish{}, err
 	}
-	if f.Version != wishVersion {
-		return Wish{}, fmt.Errorf("%s has format %d, this stack reads %d: use the version that wrote it, or remove the project's state", s.wish(), f.Version, wishVersion)
+	if err := sameFormat(s.wish(), f.Version, wishVersion); err != nil {
+		return Wish{}, err
 	}
 	w := f.Wish
 	if w.Services == nil {
@@ -77,6 +77,27 @@ func (s *Store) LoadWish() (Wish, error) {
 		w.Stack = st
 	}
 	return w, nil
+}
+
+// CheckFormat sees that this program can read the project's record, before anything
+// is made: a command and its controller are of one release, the record perhaps not.
+func (s *Store) CheckFormat() error {
+	var f struct{ Version int }
+	err := readJSON(s.wish(), &f)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return sameFormat(s.wish(), f.Version, wishVersion)
+}
+
+func sameFormat(path string, have, want int) error {
+	if have == want {
+		return nil
+	}
+	return fmt.Errorf("%s has format %d, this stack reads %d: use the release that wrote it, or remove the project's state", path, have, want)
 }
 
 // SaveInstance records i.
@@ -120,8 +141,9 @@ func (s *Store) Instances() ([]*Instance, error) {
 			continue
 		case err != nil:
 			return nil, err
-		case i.Version != InstanceVersion:
-			return nil, fmt.Errorf("instance record %s has format %d, this stack reads %d", e.Name(), i.Version, InstanceVersion)
+		}
+		if err := sameFormat(filepath.Join(s.instances(), e.Name()), i.Version, InstanceVersion); err != nil {
+			return nil, err
 		}
 		out = append(out, i)
 	}

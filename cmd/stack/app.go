@@ -79,6 +79,9 @@ func (a *app) specOptions() spec.Options {
 // store finds the project that a verb is about: -p and COMPOSE_PROJECT_NAME name
 // one whose state is known; otherwise the stack file does.
 func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New(needRoot(os.Args)) // rather than tell of nothing
+	}
 	name := a.project
 	if name == "" && len(a.files) == 0 {
 		name = a.getenv("COMPOSE_PROJECT_NAME")
@@ -110,6 +113,9 @@ func (a *app) storeOf(project string) *scheduler.Store {
 func (a *app) connect(ctx context.Context, s *scheduler.Store) (*api.Client, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New(needRoot(os.Args))
+	}
+	if err := s.CheckFormat(); err != nil {
+		return nil, err
 	}
 	if err := s.Init(); err != nil {
 		return nil, err

@@ -39,6 +39,9 @@ func newAttach(a *app) *cobra.Command {
 }
 
 func runAttach(ctx context.Context, a *app, o *attachOptions, service string) error {
+	if err := a.root(); err != nil {
+		return err
+	}
 	s, err := a.store(ctx)
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ func newHost(t *testing.T, n int) *host {
 	ip(t, "-n", h.name, "link", "set", "lan", "up")
 	ip(t, "-n", h.neighbour.name, "addr", "add", fmt.Sprintf("10.183.%d.2/24", n), "dev", "eth0")
 	ip(t, "-n", h.neighbour.name, "link", "set", "eth0", "up")
+	// A namespace begins with what the real machine has now; dockerd drops only where
+	// it was the one to switch forwarding on.
+	h.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
 	return h
 }
 

@@ -42,6 +42,9 @@ func runController(ctx context.Context, a *app) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s := a.storeOf(a.project)
+	if err := s.CheckFormat(); err != nil {
+		return err
+	}
 	options, err := a.shimOptions(s)
 	if err != nil {
 		return err

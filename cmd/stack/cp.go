@@ -50,6 +50,9 @@ func runCp(ctx context.Context, a *app, o *cpOptions, from, to string) error {
 	case out && fromPath == "" || in && toPath == "":
 		return errors.New("the path in the container is missing: want SERVICE:PATH")
 	}
+	if err := a.root(); err != nil {
+		return err
+	}
 	s, err := a.store(ctx)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
 		return err
 	}
-	if err := a.preflight(ctx, st, o.cmd.Services, o.cmd.NoDeps); err != nil {
+	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
 		return err
 	}
 	return a.do(ctx, a.storeOf(st.Name), o.cmd)

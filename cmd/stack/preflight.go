@@ -59,6 +59,18 @@ func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) 
 	return g.Closure(services...), nil
 }
 
+// scaled is the stack with the replica counts of the command line.
+func scaled(st *spec.Stack, scale map[string]int) *spec.Stack {
+	for name, n := range scale {
+		if svc, ok := st.Services[name]; ok {
+			svc.Scale = &n
+			svc.Deploy = nil // its replicas would count, its limits are no matter
+			st = replaced(st, svc)
+		}
+	}
+	return st
+}
+
 // replaced is the stack with another form of one service.
 func replaced(st *spec.Stack, svc types.ServiceConfig) *spec.Stack {
 	out, project := *st, *st.Project

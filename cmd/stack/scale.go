@@ -41,6 +41,9 @@ func runScale(ctx context.Context, a *app, c *scheduler.Command, args []string) 
 	if c.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
+	if err := a.preflight(ctx, scaled(st, c.Scale), c.Services, c.NoDeps); err != nil {
+		return err
+	}
 	return a.do(ctx, a.storeOf(st.Name), *c)
 }
 

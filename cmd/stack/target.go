@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -76,4 +78,12 @@ func containersOf(all []*scheduler.Instance, service string) []*scheduler.Instan
 		return a.Number - b.Number
 	})
 	return list
+}
+
+// root refuses what only root may do, with the command to type instead.
+func (a *app) root() error {
+	if os.Geteuid() != 0 {
+		return errors.New(needRoot(os.Args))
+	}
+	return nil
 }

@@ -29,6 +29,9 @@ func newTop(a *app) *cobra.Command {
 }
 
 func runTop(ctx context.Context, a *app, services []string) error {
+	if err := a.root(); err != nil {
+		return err
+	}
 	s, err := a.store(ctx)
 	if err != nil {
 		return err

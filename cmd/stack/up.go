@@ -81,7 +81,7 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err := o.prepare(st); err != nil {
 		return err
 	}
-	if err := a.preflight(ctx, st, o.cmd.Services, o.cmd.NoDeps); err != nil {
+	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
 		return err
 	}
 	s := a.storeOf(st.Name)

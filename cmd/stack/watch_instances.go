@@ -44,6 +44,7 @@ func watchInstances(ctx context.Context, s *scheduler.Store) (<-chan []*schedule
 				if !ok {
 					return
 				}
+			case <-w.Errors: // events were lost: look again
 			}
 		}
 	}()

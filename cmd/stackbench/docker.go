@@ -109,15 +109,16 @@ func (c *compose) round(ctx context.Context, n int) (out sample, err error) {
 	if err == nil {
 		err = wantSleepers(c.mark, n)
 	}
-	down := ctx
-	if err != nil { // clean up all the same
-		var cancel context.CancelFunc
-		down, cancel = context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+	if err == nil {
+		out.down, err = c.run(ctx, "down")
 	}
-	took, e := c.run(down, "down")
-	out.down = took
-	return out, errors.Join(err, e)
+	if err != nil { // the round's own context may be over
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, e := c.run(ctx, "down", "-t", "0")
+		err = errors.Join(err, e)
+	}
+	return out, err
 }
 
 func (c *compose) run(ctx context.Context, args ...string) (time.Duration, error) {

@@ -117,7 +117,7 @@ func bench(ctx context.Context, o options) error {
 	t := &table{replicas: o.replicas}
 	su := suite{rounds: o.rounds, contenders: []contender{s, floor, plain{}}, table: t}
 	if o.check {
-		su.enough = func() bool { return t.settled(checkRounds) && t.overFloor(t.most()) <= floorAllowed }
+		su.enough = func(n int) bool { return t.settled(n, checkRounds) && (n < t.most() || t.overFloor(n) <= floorAllowed) }
 	}
 	if o.only != "" {
 		return su.profile(ctx, o.only, o.replicas)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -127,7 +128,14 @@ func timed(cmd *exec.Cmd) (time.Duration, error) {
 	err := cmd.Run()
 	took := time.Since(begin)
 	if err != nil {
-		return took, fmt.Errorf("%v: %w\n%s", cmd.Args, err, said.Bytes())
+		return took, fmt.Errorf("%v: %w\n%s", cmd.Args, err, tail(said.String()))
 	}
 	return took, nil
+}
+
+// tail is the last lines of a program's output: where it says what went wrong.
+func tail(s string) string {
+	const most = 6
+	lines := strings.SplitAfter(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "")
 }

@@ -25,25 +25,33 @@ type suite struct {
 	rounds     int
 	contenders []contender
 	table      *table
-	// enough, if set, ends the rounds early.
-	enough func() bool
+	// enough, if set, ends the rounds of n replicas early.
+	enough func(n int) bool
 }
 
 func (s suite) run(ctx context.Context, replicas []int) error {
 	for _, n := range replicas {
 		for round := range s.rounds {
-			order := slices.Clone(s.contenders)
-			if round%2 == 1 {
-				slices.Reverse(order)
+			if s.enough != nil && s.enough(n) {
+				break
 			}
-			for _, c := range order {
-				if err := s.one(ctx, c, n); err != nil {
-					return err
-				}
+			if err := s.round(ctx, n, round); err != nil {
+				return err
 			}
-			if s.enough != nil && n == replicas[len(replicas)-1] && s.enough() {
-				return nil
-			}
+		}
+	}
+	return nil
+}
+
+// round is one round of all contenders.
+func (s suite) round(ctx context.Context, n, round int) error {
+	order := slices.Clone(s.contenders)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	for _, c := range order {
+		if err := s.one(ctx, c, n); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -116,14 +116,10 @@ func (t *table) overFloor(n int) float64 {
 	return over(slices.Min[[]time.Duration], t.row(stackRow).up(n), t.row(floorRow).up(n))
 }
 
-// settled reports whether every contender had so many rounds of the most replicas.
-func (t *table) settled(rounds int) bool {
-	for _, r := range t.rows {
-		if len(r.samples[t.most()]) < rounds {
-			return false
-		}
-	}
-	return true
+// settled reports whether every contender had so many rounds of n replicas.
+func (t *table) settled(n, rounds int) bool {
+	short := func(r row) bool { return len(r.samples[n]) < rounds }
+	return len(t.rows) > 0 && !slices.ContainsFunc(t.rows, short)
 }
 
 // over compares two rows' samples by one statistic.

@@ -45,10 +45,10 @@ func measure(pid int) usage {
 	return u
 }
 
-// ticks is utime + stime of a line of /proc/PID/stat.
+// ticks is utime + stime of a line of /proc/PID/stat, whose second field may hold
+// anything.
 func ticks(line string) int {
-	_, rest, _ := strings.Cut(line, ") ")
-	f := strings.Fields(rest)
+	f := strings.Fields(line[strings.LastIndex(line, ")")+1:])
 	if len(f) < 13 {
 		return 0
 	}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// needRoot skips a test that needs root, loudly; in CI that is a failure.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("STACK_TEST_STRICT") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("skipped: needs root")
+}
+
+// TestCheck holds `up -d` of 50 replicas to three times the floor, with binaries
+// as they are shipped.
+func TestCheck(t *testing.T) {
+	needRoot(t)
+	if testing.Short() {
+		t.Skip("skipped: takes seconds")
+	}
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/",
+		"stack/cmd/stack", "stack/cmd/stack-shim", "stack/cmd/stackbench")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the binaries: %v\n%s", err, out)
+	}
+	before := traces(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	check := command(ctx, filepath.Join(dir, "stackbench"), "--check", "--replicas", "10,50", "--rounds", "12", "--timeout", "150s")
+	out, err := check.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("stackbench --check: %v", err)
+	}
+	if left := added(before, traces(t)); len(left) > 0 {
+		t.Errorf("stackbench leaves %v", left)
+	}
+}
+
+// TestInterrupt stops the benchmark in the middle of a round: it ends soon, with
+// an error, and nothing is left.
+func TestInterrupt(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", dir+"/", "stack/cmd/stackbench")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build: %v\n%s", err, out)
+	}
+	before := traces(t)
+	cmd := command(t.Context(), filepath.Join(dir, "stackbench"), "--only", floorRow, "--replicas", "50", "--rounds", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 { // until replicas of the floor run
+		if len(added(before, traces(t))) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("an interrupted benchmark succeeds")
+	}
+	if left := added(before, traces(t)); len(left) > 0 {
+		t.Errorf("stackbench leaves %v", left)
+	}
+}
+
+// traces are what a benchmark could leave on the host.
+func traces(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, pattern := range []string{
+		"/sys/class/net/sb[0-9]*", "/sys/class/net/sbq*", "/sys/fs/cgroup/*/stackbench*", "/sys/fs/cgroup/stackbench*",
+		"/sys/fs/cgroup/*/stack/stackbench*", "/sys/fs/cgroup/stack/stackbench*", filepath.Join(os.TempDir(), "stackbench-*"),
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, found...)
+	}
+	return out
+}
+
+func added(before, after []string) []string {
+	return slices.DeleteFunc(after, func(s string) bool { return slices.Contains(before, s) })
+}
+
+func TestTable(t *testing.T) {
+	tab := &table{replicas: []int{1, 50}}
+	for _, up := range []time.Duration{230, 200, 900} {
+		tab.add(stackRow, 50, sample{up * time.Millisecond, time.Second})
+	}
+	for _, up := range []time.Duration{100, 120, 110} {
+		tab.add(floorRow, 50, sample{up * time.Millisecond, time.Second})
+		tab.add(plainRow, 50, sample{up * time.Millisecond / 2, time.Second})
+	}
+	if r := tab.overFloor(50); r != 2 {
+		t.Errorf("best over best is %v, want 2", r)
+	}
+	if err := tab.verdict(true); err != nil {
+		t.Errorf("twice the floor is allowed: %v", err)
+	}
+	if !tab.settled(50, 3) || tab.settled(50, 4) || tab.settled(1, 3) {
+		t.Error("three rounds are not counted as three")
+	}
+	var out strings.Builder
+	tab.print(&out)
+	for _, want := range []string{"200.0/230.0", "stack / floor at 50: 2.00 of the best, 2.09 of the medians"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// A slow stack fails only the check; a floor that is too fast fails always.
+func TestVerdict(t *testing.T) {
+	tab := &table{replicas: []int{50}}
+	tab.add(stackRow, 50, sample{up: 301 * time.Millisecond})
+	tab.add(floorRow, 50, sample{up: 100 * time.Millisecond})
+	tab.add(plainRow, 50, sample{up: 50 * time.Millisecond})
+	if tab.verdict(false) != nil || tab.verdict(true) == nil {
+		t.Error("three times the floor is the limit of the check alone")
+	}
+	tab.add(plainRow, 50, sample{up: 10 * time.Millisecond})
+	tab.add(floorRow, 50, sample{up: 9 * time.Millisecond})
+	if tab.verdict(false) == nil {
+		t.Error("a floor below plain unsharing passes")
+	}
+}
+
+func TestTicks(t *testing.T) {
+	if n := ticks("12 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0"); n != 42 {
+		t.Errorf("utime + stime is %d, want 42", n)
+	}
+}
