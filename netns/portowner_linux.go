@@ -61,7 +61,7 @@ func shimName(dir string) string {
 	line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
 	if n := len(args); n > 1 && args[n-2] == "--project-name" {
-		return "stack project " + args[n-1]
+		return ownerPrefix + args[n-1]
 	}
 	return "stack-shim"
 }

@@ -27,10 +27,7 @@ func (h *Host) Reserve(p Port) (*os.File, error) {
 			return nil
 		}
 		if errors.Is(err, unix.EADDRINUSE) {
-			if who := portOwner(p); who != "" {
-				return fmt.Errorf("port %v is taken by %s: %w", p, who, err)
-			}
-			return fmt.Errorf("port %v is taken: %w", p, err)
+			return &PortTakenError{Port: p, Owner: portOwner(p), Err: err}
 		}
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("cannot publish port %v: the host has no such address: %w", p, err)

@@ -126,6 +126,10 @@ func (p *preflight) ports(svc types.ServiceConfig) {
 			if err != nil && p.look() == nil && p.holds(ask) {
 				continue // another command has begun to start it meanwhile
 			}
+			var taken *netns.PortTakenError
+			if errors.As(err, &taken) && taken.HeldBy(p.st.Name) {
+				continue // our own shim, for a start that a kill interrupted
+			}
 			if err != nil {
 				p.say("port-taken", withoutErrno(err), path...)
 				break

@@ -35,7 +35,7 @@ func newController(a *app) *cobra.Command {
 }
 
 func runController(ctx context.Context, a *app) error {
-	debug.SetGCPercent(usual)
+	defer time.AfterFunc(startUpTime, shrink).Stop()
 	level := slog.LevelWarn
 	if a.getenv("STACK_DEBUG") != "" {
 		level = slog.LevelDebug
@@ -69,6 +69,16 @@ func runController(ctx context.Context, a *app) error {
 	}
 	// Nothing is left to keep: the shim ends, and with it this process's reason.
 	return keeper.Stop(ctx)
+}
+
+// startUpTime is how long a controller collects as seldom as a command does: it is
+// started to bring many containers up.
+const startUpTime = time.Second
+
+// shrink is for the time after: little memory, and what was used given back.
+func shrink() {
+	debug.SetGCPercent(longLived)
+	debug.FreeOSMemory()
 }
 
 // controllerOf puts a controller together.

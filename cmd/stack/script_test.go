@@ -31,6 +31,7 @@ func testMain(m *testing.M) int {
 	env := append(os.Environ(), "CGO_ENABLED=0")
 	if os.Getenv("STACK_TEST_RACE") != "" {
 		args = append(args, "-race")
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second longer
 		env = append(env, "CGO_ENABLED=1")
 	}
 	build := exec.Command("go", append(args, "stack/cmd/stack", "stack/cmd/stack-shim")...)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // etcFile is a file of the host's /etc that rootfs:/ shows.
@@ -62,6 +63,8 @@ func appendTree(all []etcFile, etc, top string) ([]etcFile, error) {
 			return err
 		}
 		switch mode := info.Mode(); {
+		case isManual(f.name):
+			return nil
 		case mode.IsDir() && mode&0o005 != 0o005:
 			return fs.SkipDir
 		case mode&os.ModeSymlink != 0:
@@ -76,6 +79,12 @@ func appendTree(all []etcFile, etc, top string) ([]etcFile, error) {
 		return nil
 	})
 	return all, err
+}
+
+// isManual knows the links to manual pages, four of five alternatives: no program
+// needs them, and there are hundreds.
+func isManual(name string) bool {
+	return strings.HasPrefix(name, "alternatives/") && strings.HasSuffix(name, ".gz")
 }
 
 // comparePaths orders by components: what is below a directory follows it, before
