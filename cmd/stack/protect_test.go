@@ -18,6 +18,9 @@ func newNeighbour(t *testing.T, n int) neighbour {
 	t.Helper()
 	b := neighbour{name: fmt.Sprint("st-nb-", n), host: fmt.Sprintf("10.183.%d.1", n)}
 	link := fmt.Sprint("st-nb", n)
+	// What a killed run left would be in the way; the name is this test's alone.
+	_ = exec.Command("ip", "netns", "del", b.name).Run()
+	_ = exec.Command("ip", "link", "del", link).Run()
 	ip(t, "netns", "add", b.name)
 	t.Cleanup(func() {
 		ip(t, "link", "del", link)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -174,7 +175,9 @@ func TestDetached(t *testing.T) {
 	}
 	s.run("a", "grep SigIgn /proc/self/status; umask")
 	s.exit("a")
-	if got := s.text("a", "stdout"); got != "SigIgn:\t0000000000000000\n0022\n" {
+	// Signals from 32 on are the C library's: whoever started the tests may have
+	// them ignored, and no Go program can change that.
+	if got := s.text("a", "stdout"); !regexp.MustCompile(`^SigIgn:\t[0-9a-f]{8}[08]0000000\n0022\n$`).MatchString(got) {
 		t.Errorf("a container inherits %q", got)
 	}
 }
