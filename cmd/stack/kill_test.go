@@ -265,11 +265,11 @@ services:
     stop_signal: KILL
   once:
     image: rootfs:/
-    command: ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"]
+    command: ["sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.02; done"]
   again:
     image: rootfs:/
     restart: on-failure
-    command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.02; done"]
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done"]
 `
 
 // TestExitsWhileAway ends containers while nobody of ours is there.
@@ -292,8 +292,7 @@ func TestExitsWhileAway(t *testing.T) {
 	}
 	t.Run("controller", func(t *testing.T) {
 		p := newProject(t, dying)
-		p.run("up", "-d")
-		pids := p.containers()
+		pids := p.upReady("once", "again")
 		p.kill("controller")
 		end(p, pids, "once", syscall.SIGTERM)
 		end(p, pids, "again", syscall.SIGKILL)
@@ -304,8 +303,7 @@ func TestExitsWhileAway(t *testing.T) {
 	})
 	t.Run("shim", func(t *testing.T) {
 		p := newProject(t, dying)
-		p.run("up", "-d")
-		pids := p.containers()
+		pids := p.upReady("once", "again")
 		controller := p.pid("controller")
 		_ = syscall.Kill(controller, syscall.SIGSTOP)
 		p.kill("shim")
@@ -321,8 +319,7 @@ func TestExitsWhileAway(t *testing.T) {
 	})
 	t.Run("both", func(t *testing.T) {
 		p := newProject(t, dying)
-		p.run("up", "-d")
-		pids := p.containers()
+		pids := p.upReady("once", "again")
 		_ = syscall.Kill(p.pid("controller"), syscall.SIGSTOP)
 		p.kill("shim", "controller")
 		end(p, pids, "once", syscall.SIGTERM)
@@ -337,6 +334,22 @@ func TestExitsWhileAway(t *testing.T) {
 			t.Error("keep was restarted")
 		}
 	})
+}
+
+// upReady brings the stack up and waits until services said that they are ready: a
+// first process takes no signal that it has no handler for.
+func (p *project) upReady(services ...string) map[string]int {
+	p.t.Helper()
+	p.run("up", "-d")
+	for _, s := range services {
+		p.await(s, func() error {
+			if out := p.run("logs", "--no-log-prefix", s); !strings.Contains(out, "ready") {
+				return fmt.Errorf("log: %q", out)
+			}
+			return nil
+		})
+	}
+	return p.containers()
 }
 
 func (p *project) awaitGone(pids map[string]int, services ...string) {

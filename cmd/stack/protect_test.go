@@ -52,7 +52,7 @@ func (b neighbour) ask(address string) (string, error) {
 }
 
 // asking is a client: it prints what a server sends by itself.
-const asking = `use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 1) or die "$@\n"; print <$s>`
+const asking = `use IO::Socket::INET; alarm 3; my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 1) or die "$@\n"; print <$s>`
 
 const guarded = `
 x-base: &base
