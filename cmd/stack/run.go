@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"stack/scheduler"
+	"stack/scheduler/api"
 	"stack/spec"
 )
 
@@ -97,7 +99,11 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	d := &dialogue{
 		a: a, store: s, instance: made, input: o.interactive, proxy: true,
 		begin: func(ctx context.Context) error {
-			return a.send(ctx, s, scheduler.Command{Verb: scheduler.VerbRelease, Containers: []string{made.ID}}, quietly)
+			err := a.send(ctx, s, scheduler.Command{Verb: scheduler.VerbRelease, Containers: []string{made.ID}}, quietly)
+			if errors.Is(err, api.ErrLost) {
+				return nil // it had arrived; the instance's record tells the rest
+			}
+			return err
 		},
 	}
 	end, err := d.run(ctx)
