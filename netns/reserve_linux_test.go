@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,8 @@ func TestProxyServesWhatRulesCannot(t *testing.T) {
 	if _, err := h.Reserve(c.Ports[0]); err == nil {
 		t.Error("the port was given up with its proxy")
 	}
+	runtime.KeepAlive(tcp) // it is what holds the port
+	runtime.KeepAlive(udp)
 }
 
 // inLab replaces the container by a server outside the lab's namespaces, since a

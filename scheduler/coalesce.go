@@ -9,10 +9,12 @@ import (
 // the next run, which sees all that they want. Fifty replicas that start together
 // then cost a few firewall transactions, not fifty.
 type coalescer struct {
-	run  func(ctx context.Context) error
-	mu   sync.Mutex
-	next *round // waiting to run; nil when nobody asked since the last began
-	busy bool
+	run    func(ctx context.Context) error
+	mu     sync.Mutex
+	next   *round        // waiting to run; nil when nobody asked since the last began
+	idle   chan struct{} // nil, or closed when the loop under way has ended
+	busy   bool
+	closed bool
 }
 
 type round struct {
@@ -36,15 +38,32 @@ func (c *coalescer) Do(ctx context.Context) error {
 	}
 }
 
+// Close waits for what is under way and lets nothing follow: those who ask from now
+// on are answered at once.
+func (c *coalescer) Close() {
+	c.mu.Lock()
+	c.closed = true
+	idle := c.idle
+	c.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+}
+
 func (c *coalescer) join(ctx context.Context) *round {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		r := &round{done: make(chan struct{})}
+		close(r.done)
+		return r
+	}
 	if c.next == nil {
 		c.next = &round{done: make(chan struct{})}
 	}
 	r := c.next
 	if !c.busy {
-		c.busy = true
+		c.busy, c.idle = true, make(chan struct{})
 		go c.loop(context.WithoutCancel(ctx))
 	}
 	return r
@@ -57,6 +76,7 @@ func (c *coalescer) loop(ctx context.Context) {
 		c.next = nil
 		if r == nil {
 			c.busy = false
+			close(c.idle)
 			c.mu.Unlock()
 			return
 		}

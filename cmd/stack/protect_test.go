@@ -118,7 +118,7 @@ func TestProtections(t *testing.T) {
 			}
 		}
 	})
-	t.Run("loopback", func(t *testing.T) { p.testLoopback() })
+	t.Run("loopback", func(t *testing.T) { p.testLoopback(t) })
 }
 
 func greeter(t *testing.T, address string) net.Listener {
@@ -160,8 +160,7 @@ send $s, $hex->($to) . $hex->($mac) . pack('n', 0x800) . $head . $udp . $data, 0
 
 // testLoopback sends raw frames for the host's loopback addresses to the bridge,
 // which routes them as long as route_localnet is on for published ports.
-func (p *project) testLoopback() {
-	t := p.t
+func (p *project) testLoopback(t *testing.T) {
 	neighbours := p.run("exec", "-T", "open", "ip", "neigh", "show", "10.183.31.1")
 	_, rest, _ := strings.Cut(neighbours, "lladdr ")
 	mac, _, ok := strings.Cut(rest, " ")
