@@ -48,7 +48,7 @@ func (c *Controller) ready(deps []string, service string, noDeps bool) (bool, er
 	}
 	p := &planner{want: c.want, seen: c.observed(), now: c.Now(), ops: map[string]bool{}}
 	p.plan.Services = map[string]Status{}
-	ok, _ := p.gate(service, ServiceWish{})
+	ok := p.gate(service, ServiceWish{})
 	if failed := p.plan.Services[service].Failed; failed != "" {
 		return true, errors.New(failed)
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -166,17 +165,17 @@ func (p *planner) service(name string) {
 func (p *planner) converge(name string, sw ServiceWish) {
 	after := p.objectOps(name)
 	keep := p.scaleDown(name, sw)
-	ready, startAfter := p.gate(name, sw)
+	ready := p.gate(name, sw)
 	used := map[int]bool{}
 	for _, r := range keep {
 		used[r.Number] = true
 		if cause := p.stale(r, sw); cause != "" {
 			if ready {
-				p.replace(r, cause, after, startAfter)
+				p.replace(r, cause, after)
 			}
 			continue
 		}
-		p.run(r, sw, ready, append(slices.Clone(after), startAfter...))
+		p.run(r, sw, ready, slices.Clone(after))
 	}
 	svc := p.want.Stack.Services[name]
 	for n, missing := 1, sw.Scale-len(keep); missing > 0; n++ {
@@ -187,7 +186,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 		target := containerName(p.want.Stack.Name, svc, n)
 		id := p.op(Op{Kind: OpCreate, Target: target, Service: name, Number: n, Cause: "replica " + strconv.Itoa(n) + " is missing", After: after})
 		if sw.Goal == GoalRun && ready {
-			p.op(Op{Kind: OpStart, Target: target, Service: name, Number: n, Cause: "wanted running", After: append([]string{id}, startAfter...)})
+			p.op(Op{Kind: OpStart, Target: target, Service: name, Number: n, Cause: "wanted running", After: []string{id}})
 		}
 	}
 }
@@ -405,13 +404,13 @@ func (p *planner) remove(r *Instance, cause string, after []string) string {
 }
 
 // replace plans a fresh replica in a stale one's place, stop first.
-func (p *planner) replace(r *Instance, cause string, after, startAfter []string) {
+func (p *planner) replace(r *Instance, cause string, after []string) {
 	if r.live() {
 		after = append(slices.Clone(after), p.stop(r, cause, p.dependentsFirst(r.Service)))
 	}
 	id := p.op(Op{Kind: OpReplace, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: cause, After: after})
 	if p.want.Services[r.Service].Goal == GoalRun {
-		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Number: r.Number, Cause: cause, After: append([]string{id}, startAfter...)})
+		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Number: r.Number, Cause: cause, After: []string{id}})
 	}
 }
 
@@ -473,52 +472,4 @@ func (p *planner) dependentsStopped(name string) []string {
 		}
 	}
 	return after
-}
-
-// orphans plans replicas of services that the file does not have.
-func (p *planner) orphans() {
-	var names []string
-	for _, r := range p.seen.Instances {
-		if _, ok := p.want.Stack.Services[r.Service]; ok || r.OneOff {
-			continue
-		}
-		if p.want.RemoveOrphans {
-			p.remove(r, "service "+r.Service+" is not in the file", nil)
-			continue
-		}
-		p.tend(r)
-		names = append(names, r.Name)
-	}
-	if len(names) > 0 && !p.want.IgnoreOrphans {
-		slices.Sort(names)
-		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("found orphan containers %s for this project; --remove-orphans removes them", strings.Join(names, ", ")))
-	}
-}
-
-// oneOffs tends the containers of `run`.
-func (p *planner) oneOffs() {
-	for _, r := range p.seen.Instances {
-		if !r.OneOff {
-			continue
-		}
-		done := r.State == StateExited || r.State == StateCreated && r.Error != ""
-		if r.Discard || done && r.Run != nil && r.Run.Remove && !p.awaited(r) {
-			p.remove(r, "the run ended", nil)
-			continue
-		}
-		p.tend(r)
-	}
-}
-
-// awaited reports whether a client may still have to read how a run ended. It
-// removes the container itself then, unless it died.
-func (p *planner) awaited(r *Instance) bool {
-	if !r.Run.Attach || r.State != StateExited {
-		return false
-	}
-	wait := r.Finished.Add(attachPatience).Sub(p.now)
-	if wait > 0 {
-		p.plan.requeue(wait)
-	}
-	return wait > 0
 }

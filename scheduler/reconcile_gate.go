@@ -13,11 +13,10 @@ type verdict struct {
 }
 
 // gate says whether replicas of a service may start now; if not, the plan's
-// status tells why. The returned operations are those of this plan that satisfy
-// it.
-func (p *planner) gate(name string, sw ServiceWish) (bool, []string) {
+// status tells why.
+func (p *planner) gate(name string, sw ServiceWish) bool {
 	if sw.NoDeps {
-		return true, nil
+		return true
 	}
 	ready := true
 	for _, e := range p.want.Graph.Needs(name) {
@@ -39,7 +38,7 @@ func (p *planner) gate(name string, sw ServiceWish) (bool, []string) {
 			ready = false
 		}
 	}
-	return ready, nil
+	return ready
 }
 
 // dependency judges one edge by what is observed, never by what is planned.
