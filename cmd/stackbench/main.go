@@ -21,8 +21,8 @@ const (
 	dockerWanted = 15.0
 )
 
-// checkRounds is how many rounds --check makes at least: the best of fewer may be
-// a disturbed floor.
+// checkRounds is how many rounds --check makes at least, and those of --rounds at
+// most.
 const checkRounds = 3
 
 type options struct {
@@ -117,7 +117,7 @@ func bench(ctx context.Context, o options) error {
 	t := &table{replicas: o.replicas}
 	su := suite{rounds: o.rounds, contenders: []contender{s, floor, plain{}}, table: t}
 	if o.check {
-		su.enough = func(n int) bool { return t.settled(n, checkRounds) && (n < t.most() || t.overFloor(n) <= floorAllowed) }
+		su.enough = func(n int) bool { return t.passes(n, checkRounds) }
 	}
 	if o.only != "" {
 		return su.profile(ctx, o.only, o.replicas)

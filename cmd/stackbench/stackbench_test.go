@@ -113,8 +113,8 @@ func TestTable(t *testing.T) {
 		tab.add(floorRow, 50, sample{up * time.Millisecond, time.Second})
 		tab.add(plainRow, 50, sample{up * time.Millisecond / 2, time.Second})
 	}
-	if r := tab.overFloor(50); r != 2 {
-		t.Errorf("best over best is %v, want 2", r)
+	if r := tab.overFloor(50); r != 2.3 {
+		t.Errorf("the median of the rounds' ratios 2.3, 1.7 and 8.2 is %v", r)
 	}
 	if err := tab.verdict(true); err != nil {
 		t.Errorf("twice the floor is allowed: %v", err)
@@ -124,10 +124,44 @@ func TestTable(t *testing.T) {
 	}
 	var out strings.Builder
 	tab.print(&out)
-	for _, want := range []string{"200.0/230.0", "stack / floor at 50: 2.00 of the best, 2.09 of the medians"} {
+	for _, want := range []string{"200.0/230.0", "stack / floor at 50: 2.30, the median of 3 rounds' ratios", "2.00 best over best"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("table lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+// Noise that slows whole rounds, or single contenders in fewer than half of the
+// rounds, fails nothing; a stack that is slow in most rounds is never passed.
+func TestCheckNoise(t *testing.T) {
+	rounds := func(stack, floor []time.Duration) *table {
+		tab := &table{replicas: []int{50}}
+		for i := range stack {
+			tab.add(stackRow, 50, sample{up: stack[i] * time.Millisecond})
+			tab.add(floorRow, 50, sample{up: floor[i] * time.Millisecond})
+			tab.add(plainRow, 50, sample{up: floor[i] * time.Millisecond / 2})
+		}
+		return tab
+	}
+	slowRounds := rounds([]time.Duration{240, 960, 1200}, []time.Duration{100, 400, 500})
+	if !slowRounds.passes(50, 3) || slowRounds.verdict(true) != nil {
+		t.Error("rounds that were slow for all fail the check")
+	}
+	unlucky := rounds([]time.Duration{400, 400, 240}, []time.Duration{100, 100, 100})
+	if unlucky.passes(50, 3) {
+		t.Error("two slow rounds of three need no further ones")
+	}
+	for range 2 {
+		unlucky.add(stackRow, 50, sample{up: 240 * time.Millisecond})
+		unlucky.add(floorRow, 50, sample{up: 100 * time.Millisecond})
+		unlucky.add(plainRow, 50, sample{up: 50 * time.Millisecond})
+	}
+	if !unlucky.passes(50, 3) || unlucky.verdict(true) != nil {
+		t.Error("two disturbed rounds of five fail the check")
+	}
+	worse := rounds([]time.Duration{310, 620, 310, 290, 310}, []time.Duration{100, 200, 100, 100, 100})
+	if worse.passes(50, 3) || worse.verdict(true) == nil {
+		t.Error("3.1 times the floor in four rounds of five passes")
 	}
 }
 
@@ -140,8 +174,10 @@ func TestVerdict(t *testing.T) {
 	if tab.verdict(false) != nil || tab.verdict(true) == nil {
 		t.Error("three times the floor is the limit of the check alone")
 	}
-	tab.add(plainRow, 50, sample{up: 10 * time.Millisecond})
-	tab.add(floorRow, 50, sample{up: 9 * time.Millisecond})
+	for range 2 {
+		tab.add(plainRow, 50, sample{up: 10 * time.Millisecond})
+		tab.add(floorRow, 50, sample{up: 9 * time.Millisecond})
+	}
 	if tab.verdict(false) == nil {
 		t.Error("a floor below plain unsharing passes")
 	}

@@ -100,8 +100,8 @@ func (t *table) printRatios(w io.Writer) {
 	stack, floor := t.row(stackRow), t.row(floorRow)
 	fmt.Fprintf(w, "\na replica's share at %d, best: stack %.2f ms, floor %.2f ms, plain %.2f ms\n", n,
 		ms(slices.Min(stack.up(n)))/float64(n), ms(slices.Min(floor.up(n)))/float64(n), ms(slices.Min(t.row(plainRow).up(n)))/float64(n))
-	fmt.Fprintf(w, "stack / floor at %d: %.2f of the best, %.2f of the medians (wanted at most %.1f)\n",
-		n, t.overFloor(n), over(median[time.Duration], stack.up(n), floor.up(n)), floorWanted)
+	fmt.Fprintf(w, "stack / floor at %d: %.2f, the median of %d rounds' ratios (wanted at most %.1f); %.2f best over best\n",
+		n, t.overFloor(n), len(stack.up(n)), floorWanted, over(slices.Min[[]time.Duration], stack.up(n), floor.up(n)))
 	for _, r := range t.rows {
 		if strings.HasPrefix(r.name, "docker") && len(r.samples[n]) > 0 {
 			fmt.Fprintf(w, "%s / stack at %d: up %.1f, down %.1f, medians (wanted at least %.0f)\n", r.name, n,
@@ -110,10 +110,20 @@ func (t *table) printRatios(w io.Writer) {
 	}
 }
 
-// overFloor is how many times the floor `up -d` takes, both at their best: what
-// else runs on a machine only ever adds.
+// overFloor is how many times the floor `up -d` takes.
 func (t *table) overFloor(n int) float64 {
-	return over(slices.Min[[]time.Duration], t.row(stackRow).up(n), t.row(floorRow).up(n))
+	return paired(t.row(stackRow).up(n), t.row(floorRow).up(n))
+}
+
+// paired is the median over rounds of a's time by b's in the same round, 0 before
+// the first. What else runs on the machine for seconds slows both of a round and
+// leaves its ratio; of best or median times each may come from another moment.
+func paired(a, b []time.Duration) float64 {
+	var ratios []float64
+	for i := range min(len(a), len(b)) {
+		ratios = append(ratios, float64(a[i])/float64(b[i]))
+	}
+	return median(ratios)
 }
 
 // settled reports whether every contender had so many rounds of n replicas.
@@ -127,11 +137,18 @@ func over(of func([]time.Duration) time.Duration, a, b []time.Duration) float64 
 	return float64(of(a)) / float64(of(b))
 }
 
+// passes reports whether n replicas need no further round under check, after the
+// least number of rounds: a ratio above what is allowed may be a disturbance, which
+// further rounds outweigh, or the truth, which they confirm until they are used up.
+func (t *table) passes(n, least int) bool {
+	return t.settled(n, least) && (n < t.most() || t.overFloor(n) <= floorAllowed)
+}
+
 // verdict fails where the floor cannot be true, and under check where stack is too
 // far above it.
 func (t *table) verdict(check bool) error {
 	n := t.most()
-	if r := over(slices.Min[[]time.Duration], t.row(floorRow).up(n), t.row(plainRow).up(n)); r < 1 {
+	if r := paired(t.row(floorRow).up(n), t.row(plainRow).up(n)); r < 1 {
 		return fmt.Errorf("the floor of %d replicas takes %.2f times what unsharing and executing takes: %w", n, r, errNotDone)
 	}
 	if r := t.overFloor(n); check && r > floorAllowed {
