@@ -38,6 +38,9 @@ type machine struct {
 	programs map[string]string
 	applied  []netns.Config
 	wake     func()
+	// forgetting is called when the shim is told to forget a container, the last
+	// step of its removal before its files go.
+	forgetting func(id string)
 }
 
 func newMachine(t *testing.T) *machine {
@@ -194,7 +197,15 @@ func (f fakeKeeper) Names() []string                              { return nil }
 func (f fakeKeeper) Hold(context.Context, string, *os.File) error { return nil }
 func (f fakeKeeper) Held(string) *os.File                         { return nil }
 func (f fakeKeeper) Release(context.Context, string) error        { return nil }
-func (f fakeKeeper) Forget(context.Context, string) error         { return nil }
+func (f fakeKeeper) Forget(_ context.Context, id string) error {
+	f.mu.Lock()
+	then := f.forgetting
+	f.mu.Unlock()
+	if then != nil {
+		then(id)
+	}
+	return nil
+}
 
 // bench is a controller on a machine, with the state directories of a project.
 type bench struct {

@@ -253,11 +253,16 @@ func (c *Controller) forget(ctx context.Context, i Instance, volumes bool) error
 			return err
 		}
 	}
-	if err := c.Store.DeleteInstance(i.ID); err != nil {
+	if err := c.Store.DeleteFiles(i.ID); err != nil {
 		return err
 	}
+	// Record and memory together: a command that marks the instance between the two
+	// would write the record again.
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.Store.DeleteRecord(i.ID); err != nil {
+		return err
+	}
 	delete(c.instances, i.ID)
 	return nil
 }

@@ -114,9 +114,13 @@ func (c *Controller) policy(i *Instance) RestartPolicy {
 	return ParseRestart(svc)
 }
 
-// save records an instance; a full disk must not stop the loop, so it is told and
-// the record in memory stays authoritative until the next save.
+// save records an instance that is not forgotten yet; called under mu. A full disk
+// must not stop the loop, so it is told and the record in memory stays
+// authoritative until the next save.
 func (c *Controller) save(i *Instance) {
+	if c.instances[i.ID] != i {
+		return
+	}
 	if err := c.Store.SaveInstance(i); err != nil {
 		c.Log.Error("cannot record instance", "container", i.Name, "error", err)
 	}

@@ -103,23 +103,27 @@ func sameFormat(path string, have, want int) error {
 // SaveInstance records i.
 func (s *Store) SaveInstance(i *Instance) error {
 	i.Version = InstanceVersion
-	return writeJSON(filepath.Join(s.instances(), i.ID+".json"), i)
+	return writeJSON(s.record(i.ID), i)
 }
 
-// DeleteInstance forgets an instance and its files: writable layer, log, state.
-func (s *Store) DeleteInstance(id string) error {
+// DeleteFiles removes the files of an instance: writable layer, state, log.
+// DeleteRecord follows: what is left after a crash is found by the record.
+func (s *Store) DeleteFiles(id string) error {
 	var errs []error
 	for _, p := range []string{s.LayerDir(id), s.InstanceDir(id)} {
 		errs = append(errs, os.RemoveAll(p))
 	}
 	logs, _ := filepath.Glob(s.LogPath(id) + "*")
 	for _, p := range logs {
-		errs = append(errs, os.Remove(p))
+		errs = append(errs, os.RemoveAll(p))
 	}
-	// The record goes last: what is left after a crash is found by it.
-	errs = append(errs, os.Remove(filepath.Join(s.instances(), id+".json")))
 	return errors.Join(errs...)
 }
+
+// DeleteRecord forgets an instance whose files are gone.
+func (s *Store) DeleteRecord(id string) error { return os.RemoveAll(s.record(id)) }
+
+func (s *Store) record(id string) string { return filepath.Join(s.instances(), id+".json") }
 
 // Instances returns every recorded instance, sorted by name.
 func (s *Store) Instances() ([]*Instance, error) {
