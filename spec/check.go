@@ -10,7 +10,7 @@ func valueRules() []rule {
 		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart,
 		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers, checkOptions,
 		checkSubnets, checkMounts, checkEnvironment, checkCommands, checkHosts,
-		checkModes, checkBooleans, checkObjectNames,
+		checkModes, checkBooleans, checkObjectNames, checkExtension,
 	}
 }
 
@@ -27,7 +27,7 @@ func fileRules() []rule { return []rule{checkEnvFiles, checkSourceFiles} }
 
 // check runs the rules that o asks for.
 func (m *model) check(r *report) {
-	rules := []rule{checkSelection, checkSupport, checkExtension}
+	rules := []rule{checkSelection, checkSupport}
 	if !m.opts.NoConsistency && !m.opts.NoInterpolate {
 		rules = append(rules, valueRules()...)
 		rules = append(rules, graphRules()...)

@@ -4,6 +4,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
+const durationHint = "write 500ms, 10s, 1m30s, 2h"
+
 func durationPaths() [][]string {
 	return [][]string{
 		{"stop_grace_period"},
@@ -25,7 +27,7 @@ func checkDurations(m *model, r *report) {
 			}
 			var d types.Duration
 			if err := d.DecodeMapstructure(v.text()); err != nil || v.text() == "" {
-				r.add(v.at, "duration", last(path)+" cannot be "+quote(v)+": it is no duration", "write 500ms, 10s, 1m30s, 2h")
+				r.add(v.at, "duration", last(path)+" cannot be "+quote(v)+": it is no duration", durationHint)
 			} else if d < 0 {
 				r.add(v.at, "duration", last(path)+" cannot be negative", "")
 			}

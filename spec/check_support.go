@@ -24,7 +24,7 @@ func checkSupport(m *model, r *report) {
 
 func (n *supportNode) walk(r *report, v *value) {
 	v.each(func(name string, member *value) {
-		if !strings.HasPrefix(name, "x-") {
+		if !strings.HasPrefix(name, "x-") || name == extensionKey {
 			n.member(r, name, member)
 		}
 	})
@@ -54,8 +54,10 @@ func (s *support) report(r *report, v *value) {
 	if off, ok := v.data.(bool); ok && !off {
 		return
 	}
-	parts := strings.Split(s.path, ".")
-	key := parts[len(parts)-1]
+	key := s.path[strings.LastIndex(s.path, ".")+1:]
+	if i := strings.Index(s.path, extensionKey); i >= 0 {
+		key = s.path[i:]
+	}
 	if s.standing == refused {
 		r.add(v.named(), "unsupported", fmt.Sprintf("%s is not supported: %s", key, s.reason), "")
 		return

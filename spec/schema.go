@@ -3,10 +3,8 @@ package spec
 import (
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/compose-spec/compose-go/v2/schema"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
@@ -16,11 +14,11 @@ import (
 // compiling it, in every command. A test does it.
 const schemaName = "https://json-schema.org/compose-spec.json"
 
-// composeSchema is the Compose Specification's schema, compiled once.
+// composeSchema is the schema of stack files, compiled once.
 var composeSchema = sync.OnceValues(func() (*jsonschema.Schema, error) { return compileSchema(schemaName) })
 
 func compileSchema(name string) (*jsonschema.Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema.Schema))
+	doc, err := schemaDocument()
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,10 @@ func explainValue(r *report, v *value, path []string, k jsonschema.ErrorKind) {
 		r.add(v.at, "value", fmt.Sprintf("%s cannot be %q: it must be one of %s", last(path), v.text(), quoted(k.Want)),
 			didYouMean(v.text(), texts(k.Want)))
 	case *kind.Pattern:
+		if last(path) == "ingress" || last(path) == "egress" {
+			r.add(v.at, "extension", fmt.Sprintf("%q is no rate", k.Got), rateHint)
+			return
+		}
 		r.addf(v.at, "value", "%s cannot be %q: it must match %s", last(path), k.Got, k.Want)
 	case *kind.Minimum:
 		r.addf(v.at, "value", "%s must be at least %s", last(path), k.Want.RatString())
@@ -67,6 +71,10 @@ func (v *value) follow(location []string) *value {
 // validator also calls those of a failed part unevaluated: known ones are fine.
 func (s schemaView) unevaluated(r *report, v *value, path []string) {
 	parent, name := path[:len(path)-1], path[len(path)-1]
+	if name == extensionKey {
+		r.add(v.named(), "extension", "x-stack has no meaning here", "it stands in a service or a network")
+		return
+	}
 	known, _ := s.properties(parent)
 	if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") {
 		s.unknown(r, v, parent, name)

@@ -70,6 +70,7 @@ func supportTable() []support {
 		prefixed("volumes.*.", volumeSupport()),
 		prefixed("secrets.*.", fileSupport("secrets")),
 		prefixed("configs.*.", fileSupport("configs")),
+		xstackSupport(),
 	)
 }
 
