@@ -10,7 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// hostDevices looks up the devices that a service names, or for a privileged one
+// hostDevices looks up the devices that a service names or limits, or for a privileged one
 // all below /dev but terminals, which belong to their sessions.
 func hostDevices(s types.ServiceConfig) map[string]DeviceNode {
 	out := map[string]DeviceNode{}
@@ -18,6 +18,9 @@ func hostDevices(s types.ServiceConfig) map[string]DeviceNode {
 		if n, ok := deviceNode(path); ok {
 			out[path] = n
 		}
+	}
+	for _, path := range blockDevices(s.BlkioConfig) {
+		add(path)
 	}
 	roots := []string{}
 	for _, d := range s.Devices {

@@ -51,6 +51,22 @@ func (t *translator) blockIO() error {
 	return nil
 }
 
+// blockDevices are the paths whose numbers the limits need.
+func blockDevices(c *types.BlkioConfig) (paths []string) {
+	if c == nil {
+		return nil
+	}
+	for _, w := range c.WeightDevice {
+		paths = append(paths, w.Path)
+	}
+	for _, list := range [][]types.ThrottleDevice{c.DeviceReadBps, c.DeviceWriteBps, c.DeviceReadIOps, c.DeviceWriteIOps} {
+		for _, d := range list {
+			paths = append(paths, d.Path)
+		}
+	}
+	return paths
+}
+
 func (t *translator) blockDevice(name string) (DeviceNode, error) {
 	node, ok := t.in.Machine.Devices[name]
 	if !ok || node.Type != "b" {

@@ -72,19 +72,7 @@ func TestScript(t *testing.T) {
 			"clean":      clean,
 			"until":      until,
 		},
-		Condition: func(cond string) (bool, error) {
-			if name, ok := strings.CutPrefix(cond, "exec:"); ok {
-				_, err := exec.LookPath(name)
-				return err == nil, nil
-			}
-			if cond == "idmap" { // the host's root file system can be id-mapped
-				return os.Getenv("STACK_TEST_NO_IDMAP") == "", nil
-			}
-			if cond == "shop" {
-				return shopRoots(t)
-			}
-			return false, fmt.Errorf("unknown condition %q", cond)
-		},
+		Condition:     func(cond string) (bool, error) { return scriptCondition(t, cond) },
 		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",
 	})
 }

@@ -134,7 +134,7 @@ func (g *Group) writeOne(s setting, wantOld bool) (path, old string, err error) 
 		old, err = readValue(path)
 	}
 	if err == nil {
-		err = writeFile(path, s.value)
+		err = g.set(path, s)
 	}
 	switch {
 	case err == nil && s.controller == "cpuset":
