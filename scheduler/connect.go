@@ -151,9 +151,7 @@ func (c *Controller) endpoints(i *Instance) ([]netns.Endpoint, error) {
 	stack := c.want.Stack.Project
 	c.mu.Unlock()
 	svc := stack.Services[i.Service]
-	if i.Run != nil {
-		svc = i.Run.Apply(svc)
-	}
+	svc = i.Apply(svc)
 	return Endpoints(stack, svc, Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff}, scale, ids)
 }
 

@@ -55,6 +55,8 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.resolveImage(ctx, op)
 	case OpCreate:
 		return c.create(op, nil)
+	case OpHook:
+		return c.newHook(ctx, op)
 	case OpReplace:
 		return c.replace(ctx, op)
 	case OpStart:

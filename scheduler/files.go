@@ -38,9 +38,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	if !ok {
 		return runtime.Bundle{}, fmt.Errorf("service %q is not in the file any more", i.Service)
 	}
-	if i.Run != nil {
-		svc = i.Run.Apply(svc)
-	}
+	svc = i.Apply(svc)
 	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir))
 	if err != nil {
 		return runtime.Bundle{}, err

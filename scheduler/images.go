@@ -22,7 +22,6 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 	c.mu.Lock()
 	img, ok := c.images[service]
 	svc, known := c.want.Stack.Services[service]
-	base := c.want.Stack.WorkingDir
 	c.mu.Unlock()
 	switch {
 	case ok:
@@ -30,13 +29,25 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 	case !known:
 		return image.Image{}, fmt.Errorf("no such service: %s", service)
 	}
-	img, err := c.Images.Resolve(ctx, image.Absolute(svc.Image, base))
+	img, err := c.imageOf(ctx, service, svc.Image)
 	if err != nil {
-		return image.Image{}, fmt.Errorf("service %q: %w", service, err)
+		return image.Image{}, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.images[service] = img
+	return img, nil
+}
+
+// imageOf resolves an image that a service names, its own or another.
+func (c *Controller) imageOf(ctx context.Context, service, ref string) (image.Image, error) {
+	c.mu.Lock()
+	base := c.want.Stack.WorkingDir
+	c.mu.Unlock()
+	img, err := c.Images.Resolve(ctx, image.Absolute(ref, base))
+	if err != nil {
+		return image.Image{}, fmt.Errorf("service %q: %w", service, err)
+	}
 	return img, nil
 }
 

@@ -32,6 +32,10 @@ type Instance struct {
 	// OneOff is set for containers of `run`; Run holds what it overrides.
 	OneOff bool        `json:",omitempty"`
 	Run    *RunOptions `json:",omitempty"`
+	// Hook is set, with OneOff, for the container of a pre_start hook.
+	Hook *HookRef `json:",omitempty"`
+	// Prepared is set once it started: its pre_start hooks have run.
+	Prepared bool `json:",omitempty"`
 
 	// Hash and Digest are the configuration and image it was created from.
 	// Replaces is set when it took the place of a stale one in CreatedSeq.
@@ -132,6 +136,7 @@ func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.State = StateRunning
 	i.Started = now
 	i.StartedSeq = seq
+	i.Prepared = true
 	i.Exit = nil
 	i.Held, i.WantStopped, i.WantPaused, i.WantGrace = false, false, false, nil
 	i.Error, i.ErrorCode, i.HookError = "", 0, ""

@@ -103,9 +103,10 @@ func (l *launch) gather(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("service %q is not in the file any more", l.i.Service)
 	}
-	if l.i.Run != nil {
-		svc = l.i.Run.Apply(svc)
+	if h := l.i.Hook; h != nil && h.Step >= len(svc.PreStart) {
+		return fmt.Errorf("pre_start hook %d of service %q is not in the file any more", h.Step, l.i.Service)
 	}
+	svc = l.i.Apply(svc)
 	l.stack, l.svc = c.want.Stack.Project, svc
 	l.peers = map[string]Peer{}
 	for _, ref := range joined(svc) {
@@ -139,6 +140,10 @@ func (l *launch) clear(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if l.i.Hook != nil {
+		l.img, err = l.c.hookImage(ctx, l.i)
+		return err
+	}
 	l.img, err = l.c.image(ctx, l.i.Service)
 	return err
 }
@@ -190,17 +195,7 @@ func userOf(svc types.ServiceConfig, img image.Image) string {
 // volumes makes the directories that the mounts need.
 func (l *launch) volumes(ctx context.Context) error {
 	var uses []VolumeUse
-	l.i.Volumes, l.i.Anonymous = nil, nil
-	for _, m := range l.out.Mounts {
-		if m.Type != types.VolumeTypeVolume {
-			continue
-		}
-		uses = append(uses, VolumeUse{Name: m.Source, Target: m.Target, NoCopy: m.NoCopy, Anonymous: m.Anonymous})
-		l.i.Volumes = append(l.i.Volumes, m.Source)
-		if m.Anonymous {
-			l.i.Anonymous = append(l.i.Anonymous, m.Source)
-		}
-	}
+	uses, l.i.Volumes, l.i.Anonymous = volumeUses(l.out.Mounts)
 	return l.c.prepareVolumes(ctx, uses, l.img)
 }
 

@@ -67,6 +67,7 @@ func (c *Controller) exited(ctx context.Context, i *Instance, exit runtime.Exit,
 	}
 	c.unwatchHealth(i.ID)
 	i.Exited(exit, c.policy(i), now)
+	c.hookEnded(i, exit)
 	c.save(i)
 	c.publishExit(i, exit)
 	c.cleanUp(ctx, i)

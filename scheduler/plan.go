@@ -18,6 +18,7 @@ const (
 	OpVolumeRemove  Kind = "remove volume"
 	OpImage         Kind = "resolve image"
 	OpCreate        Kind = "create"
+	OpHook          Kind = "prepare" // makes the container of a pre_start hook
 	OpReplace       Kind = "replace" // a stale replica by a fresh one of its number
 	OpStart         Kind = "start"
 	OpStop          Kind = "stop"
@@ -37,6 +38,7 @@ type Op struct {
 	// Instance is the container's ID; empty for OpCreate.
 	Instance string
 	Number   int
+	Hook     *HookRef // of OpHook
 	Cause    string
 	After    []string
 	// Destructive operations lose data: removing a volume.

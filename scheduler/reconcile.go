@@ -166,16 +166,17 @@ func (p *planner) converge(name string, sw ServiceWish) {
 	after := p.objectOps(name)
 	keep := p.scaleDown(name, sw)
 	ready := p.gate(name, sw)
+	hooks := p.prepare(name, sw, keep, ready)
 	used := map[int]bool{}
 	for _, r := range keep {
 		used[r.Number] = true
 		if cause := p.stale(r, sw); cause != "" {
 			if ready {
-				p.replace(r, cause, after)
+				p.replace(r, cause, after, hooks)
 			}
 			continue
 		}
-		p.run(r, sw, ready, slices.Clone(after))
+		p.run(r, sw, hooks, slices.Clone(after))
 	}
 	svc := p.want.Stack.Services[name]
 	for n, missing := 1, sw.Scale-len(keep); missing > 0; n++ {
@@ -185,7 +186,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 		missing--
 		target := containerName(p.want.Stack.Name, svc, n)
 		id := p.op(Op{Kind: OpCreate, Target: target, Service: name, Number: n, Cause: "replica " + strconv.Itoa(n) + " is missing", After: after})
-		if sw.Goal == GoalRun && ready {
+		if sw.Goal == GoalRun && hooks.started(n, nil, []string{id}) {
 			p.op(Op{Kind: OpStart, Target: target, Service: name, Number: n, Cause: "wanted running", After: []string{id}})
 		}
 	}
@@ -247,7 +248,7 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 }
 
 // run plans a fresh replica's way to running, paused or restarted.
-func (p *planner) run(r *Instance, sw ServiceWish, ready bool, after []string) {
+func (p *planner) run(r *Instance, sw ServiceWish, hooks *preparation, after []string) {
 	start := func(cause string, after []string) {
 		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: cause, After: after})
 	}
@@ -257,7 +258,7 @@ func (p *planner) run(r *Instance, sw ServiceWish, ready bool, after []string) {
 		case r.FailedSeq > 0 && r.FailedSeq >= sw.Start && r.Error != "":
 			p.fail(r.Service, fmt.Sprintf("container %s: %s", r.Name, r.Error))
 		case !p.wantsStart(r, sw):
-		case ready:
+		case hooks.started(r.Number, r, after):
 			start("wanted running", after)
 		}
 	case StateRestarting:
@@ -404,12 +405,12 @@ func (p *planner) remove(r *Instance, cause string, after []string) string {
 }
 
 // replace plans a fresh replica in a stale one's place, stop first.
-func (p *planner) replace(r *Instance, cause string, after []string) {
+func (p *planner) replace(r *Instance, cause string, after []string, hooks *preparation) {
 	if r.live() {
 		after = append(slices.Clone(after), p.stop(r, cause, p.dependentsFirst(r.Service)))
 	}
 	id := p.op(Op{Kind: OpReplace, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: cause, After: after})
-	if p.want.Services[r.Service].Goal == GoalRun {
+	if p.want.Services[r.Service].Goal == GoalRun && hooks.started(r.Number, nil, []string{id}) {
 		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Number: r.Number, Cause: cause, After: []string{id}})
 	}
 }

@@ -67,6 +67,9 @@ func (p *planner) dependency(e Edge) verdict {
 			return verdict{failed: fmt.Sprintf("container %s: %s", r.Name, r.Error)}
 		}
 		if v := p.condition(e, r, sw); !v.ready {
+			if r.State == StateCreated && v.failed == "" { // a hook of its own may have failed
+				return p.notYet(e, v.wait)
+			}
 			return v
 		}
 	}

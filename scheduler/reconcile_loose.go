@@ -32,6 +32,10 @@ func (p *planner) oneOffs() {
 		if !r.OneOff {
 			continue
 		}
+		if r.Hook != nil && !r.Discard {
+			p.tendHook(r)
+			continue
+		}
 		done := r.State == StateExited || r.State == StateCreated && r.Error != ""
 		if r.Discard || done && r.Run != nil && r.Run.Remove && !p.awaited(r) {
 			p.remove(r, "the run ended", nil)

@@ -22,6 +22,12 @@ type world struct {
 	now   time.Time
 	next  int
 	order []string // operations as they were applied
+	// hookCode is what pre_start hooks exit with.
+	hookCode int
+}
+
+func (w *world) replica(service string, number int) *Instance {
+	return w.seen.replicas(service)[slices.IndexFunc(w.seen.replicas(service), func(i *Instance) bool { return i.Number == number })]
 }
 
 func newWorld() *world {
@@ -88,8 +94,21 @@ func (w *world) apply(want Want, op Op) {
 			Hash: want.Hashes[op.Service], Digest: w.seen.Digests[op.Service],
 			State: StateCreated, CreatedSeq: want.Sequence, Replaces: op.Kind == OpReplace,
 		})
+	case OpHook:
+		w.next++
+		replica := w.replica(op.Service, op.Number)
+		w.seen.Instances = append(w.seen.Instances, &Instance{
+			ID: fmt.Sprint(w.next), Name: op.Target, Service: op.Service, OneOff: true, Created: w.now,
+			Hook:  &HookRef{Step: op.Hook.Step, Replica: replica.ID, Name: replica.Name},
+			State: StateCreated, CreatedSeq: want.Sequence, WantStart: want.Sequence,
+		})
 	case OpStart:
-		w.find(op.Instance).Obeyed(want.Sequence, w.now)
+		i := w.find(op.Instance)
+		i.Obeyed(want.Sequence, w.now)
+		if i.Hook != nil {
+			i.Exited(runtime.Exit{Code: w.hookCode, At: w.now}, RestartPolicy{}, w.now)
+			i.HookError = "hook failed"
+		}
 	case OpStop:
 		i := w.find(op.Instance)
 		i.StopAsked(want.Services[i.Service].Goal == GoalStop, want.Sequence, w.now)

@@ -80,9 +80,7 @@ func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
 	c.mu.Lock()
 	svc := c.want.Stack.Services[i.Service]
 	c.mu.Unlock()
-	if i.Run != nil {
-		svc = i.Run.Apply(svc)
-	}
+	svc = i.Apply(svc)
 	client := c.resolverClient(svc, i.Endpoints)
 	if resumed, err := c.dns.resume(i.ID, client); resumed || err != nil {
 		return err

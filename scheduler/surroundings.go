@@ -18,11 +18,17 @@ import (
 )
 
 // surroundings fills in what Translate must know of this machine for one start.
-func (l *launch) surroundings(_ context.Context, in *TranslateInput) (err error) {
+func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err error) {
 	in.NetworkIDs = l.c.networkIDs()
 	in.Machine.Devices = hostDevices(l.svc)
 	if in.VolumesFrom, err = l.volumesFrom(); err != nil {
 		return err
+	}
+	if l.i.Hook != nil {
+		if err := l.hookFrom(ctx, in.VolumesFrom); err != nil {
+			return err
+		}
+		in.Service = l.svc
 	}
 	mounts, err := UserMounts(l.stack, l.svc, l.img, l.i.Name, in.VolumesFrom)
 	if err != nil {

@@ -39,7 +39,7 @@ func serviceSupport() []support {
 		refuse("providers are not built", "provider"),
 		warn("containers outside the stack are reached over an external network", "external_links"),
 		hookSupport("post_start"), hookSupport("pre_stop"),
-		refuse("containers that run before a service's own are not built yet", "pre_start"),
+		ok("pre_start", "pre_start.[].per_replica"), prefixed("pre_start.[].", containerSupport()),
 		refuse(legacy, "net", "dockerfile"),
 	)
 }

@@ -112,7 +112,7 @@ func (f *session) announce(list []*scheduler.Instance) bool {
 	var names []string
 	services := map[string]bool{}
 	for _, i := range list {
-		if f.shows(i) {
+		if f.shows(i) && i.Hook == nil {
 			names = append(names, f.view.shortName(i))
 			services[i.Service] = true
 		}
@@ -125,7 +125,7 @@ func (f *session) announce(list []*scheduler.Instance) bool {
 }
 
 func (f *session) shows(i *scheduler.Instance) bool {
-	return !i.OneOff && slices.Contains(f.services, i.Service)
+	return (!i.OneOff || i.Hook != nil) && slices.Contains(f.services, i.Service)
 }
 
 // observe begins to show new runs and ends those that are over.
@@ -157,7 +157,7 @@ func (f *session) observe(ctx context.Context, list []*scheduler.Instance) {
 		if !running && !f.ended[run] {
 			f.ended[run] = true
 			close(done)
-			if f.first == nil || f.first.Exit.Code == 0 && i.Exit.Code != 0 && f.o.abortOnFail {
+			if i.Hook == nil && (f.first == nil || f.first.Exit.Code == 0 && i.Exit.Code != 0 && f.o.abortOnFail) {
 				f.first = i
 			}
 		}
@@ -191,7 +191,7 @@ func (f *session) finished(ctx context.Context, started bool) (bool, error) {
 		return true, err
 	}
 	for _, i := range list {
-		if f.shows(i) && i.Status() != "exited" {
+		if f.shows(i) && i.Hook == nil && i.Status() != "exited" {
 			return false, nil
 		}
 	}

@@ -87,7 +87,7 @@ func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, servic
 		case o.all:
 			return false
 		}
-		return status == "exited" || status == "created" || i.OneOff && status != "running"
+		return status == "exited" || status == "created" || i.OneOff && status != "running" || i.Hook != nil
 	}), nil
 }
 
