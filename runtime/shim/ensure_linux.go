@@ -168,7 +168,7 @@ func start(ctx context.Context, o StartOptions) error {
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   env,
-		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), w.Fd()},
+		Files: withRoom(null.Fd(), null.Fd(), null.Fd(), w.Fd()),
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	pid, err := spawn(argv, attr, o.Cgroup)

@@ -144,7 +144,7 @@ func (s *server) startController(argv, env []string) (bool, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   env,
-		Files: []uintptr{0, 1, 2},
+		Files: withRoom(0, 1, 2),
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	pid, err := syscall.ForkExec(argv[0], argv, attr)
