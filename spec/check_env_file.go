@@ -45,9 +45,16 @@ func (m *model) checkEnvFile(r *report, item *value) {
 		}
 		return
 	}
-	if item.get("format").text() == "" {
-		if _, err := dotenv.GetEnvFromFile(m.env, []string{file}); err != nil {
-			r.envFile(path.at, err)
-		}
+	var err error
+	switch format := item.get("format"); format.text() {
+	case "":
+		_, err = dotenv.GetEnvFromFile(m.env, []string{file})
+	case rawFormat:
+		err = checkRaw(file)
+	default:
+		r.add(format.at, "env-file", fmt.Sprintf("unknown format %q of an env file", format.text()), didYouMean(format.text(), []string{rawFormat}))
+	}
+	if err != nil {
+		r.envFile(path.at, err)
 	}
 }

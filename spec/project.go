@@ -98,6 +98,7 @@ func (c *composer) narrow(p *types.Project) (*types.Project, error) {
 	if c.opts.NoEnvResolution {
 		return p, nil
 	}
+	registerFormats()
 	p, err := p.WithServicesEnvironmentResolved(false)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func supportTable() []support {
 		prefixed("networks.*.", networkSupport()),
 		prefixed("volumes.*.", volumeSupport()),
 		prefixed("secrets.*.", fileSupport("secrets")),
-		prefixed("configs.*.", fileSupport("configs")),
+		prefixed("configs.*.", append(fileSupport("configs"), ok("content")...)),
 		xstackSupport(),
 	)
 }

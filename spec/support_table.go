@@ -24,7 +24,7 @@ func topSupport() []support {
 // serviceSupport are the keys of services alone.
 func serviceSupport() []support {
 	return slices.Concat(
-		ok("name", "profiles", "deploy", "restart", "scale", "attach", "container_name", "links",
+		ok("profiles", "deploy", "restart", "scale", "attach", "container_name", "links",
 			"extends", "extends.service", "extends.file"),
 		ok("depends_on", "depends_on.*.condition", "depends_on.*.restart", "depends_on.*.required"),
 		ok("expose", "stdin_open", "tty"),
@@ -58,7 +58,7 @@ func containerSupport() []support {
 		ok("hostname", "domainname", "dns", "dns_search", "dns_opt", "extra_hosts", "network_mode", "mac_address"),
 		ok("cap_add", "cap_drop", "privileged", "security_opt", "userns_mode", "pid", "ipc", "uts", "cgroup"),
 		ok("init", "read_only", "shm_size", "tmpfs", "sysctls", "stop_signal", "stop_grace_period", "oom_score_adj", "umask"),
-		ok("ulimits", "ulimits.*.soft", "ulimits.*.hard", "ulimits.*.single"),
+		ok("ulimits", "ulimits.*.soft", "ulimits.*.hard"),
 		ok("devices", "devices.[].source", "devices.[].target", "devices.[].permissions", "device_cgroup_rules"),
 		ok("annotations", "cgroup_parent", "logging", "logging.driver", "logging.options"),
 		limitSupport(), mountSupport(), attachmentSupport(),
@@ -148,7 +148,7 @@ func volumeSupport() []support {
 
 func fileSupport(kind string) []support {
 	return slices.Concat(
-		ok("name", "file", "environment", "content", "labels"),
+		ok("name", "file", "environment", "labels"),
 		refuse("there is no store of "+kind+" outside the file", "external", "driver", "driver_opts"),
 		refuse("content is given as it is", "template_driver"),
 	)

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,9 +62,18 @@ func leaf(typ reflect.Type) bool {
 	return typ.Kind() != reflect.Struct
 }
 
+// internalKeys are compose-go's own, for its output: no file can have them.
+func internalKeys() []string {
+	keys := []string{"services.*.name", "services.*.ulimits.*.single", "secrets.*.content"}
+	return append(keys, "services.*.pre_start.[].ulimits.*.single")
+}
+
 func walkKey(typ reflect.Type, n *supportNode, path, key string, missing map[string]bool) {
 	path = strings.TrimPrefix(path+"."+key, ".")
 	next := n.next[key]
+	if slices.Contains(internalKeys(), path) {
+		return
+	}
 	switch {
 	case next == nil:
 		missing[path] = true

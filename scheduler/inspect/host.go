@@ -41,7 +41,8 @@ type HostConfig struct {
 	ShmSize        int64
 	Sysctls        map[string]string `json:",omitempty"`
 	Runtime        string
-	Init           *bool `json:",omitempty"`
+	Init           *bool             `json:",omitempty"`
+	Annotations    map[string]string `json:",omitempty"`
 
 	CpuShares         int64
 	Memory            int64
@@ -105,7 +106,7 @@ func hostConfig(f Facts) HostConfig {
 		GroupAdd: s.GroupAdd, IpcMode: cmp.Or(s.Ipc, "private"), OomScoreAdj: s.OomScoreAdj, PidMode: s.Pid,
 		Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, SecurityOpt: s.SecurityOpt, Tmpfs: tmpfs(f),
 		UTSMode: s.Uts, UsernsMode: s.UserNSMode, ShmSize: cmp.Or(int64(s.ShmSize), shmSize), Sysctls: s.Sysctls,
-		Runtime: cmp.Or(s.Runtime, "native"), Init: s.Init,
+		Runtime: cmp.Or(s.Runtime, "native"), Init: s.Init, Annotations: s.Annotations,
 	}
 	if i.HostUserNS {
 		h.UsernsMode = "host"
