@@ -2,25 +2,27 @@ package spec
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // checkEnvFiles: env and label files of the used services exist and can be read.
 func checkEnvFiles(m *model, r *report) {
 	for _, s := range m.used() {
+		vars := types.Mapping{}
 		for _, item := range s.v.get("env_file").list() {
-			m.checkEnvFile(r, item)
+			m.checkEnvFile(r, s, item, vars)
 		}
 		for _, item := range s.v.get("label_file").list() {
-			if err := readable(m.resolve(item)); err != nil {
-				r.addf(item.at, "label-file", "label file %s %v", shown(m.resolve(item)), err)
-			}
+			m.checkLabelFile(r, item)
 		}
 	}
 }
 
-func (m *model) checkEnvFile(r *report, item *value) {
+// checkEnvFile adds what it reads to vars, which later files may refer to.
+func (m *model) checkEnvFile(r *report, s *service, item *value, vars types.Mapping) {
 	path, required := item, true
 	if item.kind == mapping {
 		path = item.get("path")
@@ -45,16 +47,53 @@ func (m *model) checkEnvFile(r *report, item *value) {
 		}
 		return
 	}
-	var err error
-	switch format := item.get("format"); format.text() {
-	case "":
-		_, err = dotenv.GetEnvFromFile(m.env, []string{file})
-	case rawFormat:
-		err = checkRaw(file)
-	default:
-		r.add(format.at, "env-file", fmt.Sprintf("unknown format %q of an env file", format.text()), didYouMean(format.text(), []string{rawFormat}))
+	format := item.get("format")
+	if text := format.text(); text != "" && text != rawFormat {
+		r.add(format.at, "env-file", fmt.Sprintf("unknown format %q of an env file", text), "leave it out, or write raw")
+		return
 	}
+	lookup := func(name string) (string, bool) {
+		if v, ok := m.env.Resolve(name); ok {
+			return v, true
+		}
+		return s.variable(name)
+	}
+	if err := parseEnvFile(file, format.text(), vars, lookup); err != nil {
+		r.envFile(path.at, "env file", err)
+	}
+}
+
+func (m *model) checkLabelFile(r *report, item *value) {
+	file := m.resolve(item)
+	if err := readable(file); err != nil {
+		r.addf(item.at, "label-file", "label file %s %v", shown(file), err)
+		return
+	}
+	vars := types.Mapping{}
+	if err := parseEnvFile(file, "", vars, vars.Resolve); err != nil {
+		r.envFile(item.at, "label file", err)
+	}
+}
+
+func parseEnvFile(path, format string, vars types.Mapping, lookup dotenv.LookupFn) error {
+	f, err := os.Open(path)
 	if err != nil {
-		r.envFile(path.at, err)
+		return err
 	}
+	defer f.Close()
+	return guard("read env file", func() error { return dotenv.ParseWithFormat(f, path, vars, lookup, format) })
+}
+
+// variable is one that the service's environment gives a value.
+func (s *service) variable(name string) (string, bool) {
+	env := s.v.get("environment")
+	if env != nil && env.kind == sequence {
+		entry := env.entry(name).text()
+		if len(entry) <= len(name) {
+			return "", false
+		}
+		return entry[len(name)+1:], true
+	}
+	v := env.get(name)
+	return v.text(), v != nil && v.data != nil
 }

@@ -70,7 +70,7 @@ func mountAt(r *report, targets map[string]place, target string, at place) {
 	}
 	target = path.Clean(target)
 	if first, taken := targets[target]; taken {
-		r.addf(at, "mount", "%s is mounted already (line %d)", target, first.line)
+		r.addf(at, "mount", "%s is mounted already (%s)", target, first.seenFrom(at))
 		return
 	}
 	targets[target] = at

@@ -29,8 +29,8 @@ func checkPortConflicts(m *model, r *report) {
 func claim(r *report, owners map[int][]taken, t taken) {
 	for _, other := range owners[t.first] {
 		if other.proto == t.proto && overlap(other.hostIP, t.hostIP) {
-			r.addf(t.at, "port-conflict", "host port %d/%s is published by service %q already (line %d)",
-				t.first, t.proto, other.by.name, other.at.line)
+			r.addf(t.at, "port-conflict", "host port %d/%s is published by service %q already (%s)",
+				t.first, t.proto, other.by.name, other.at.seenFrom(t.at))
 			return
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"unicode"
@@ -23,6 +22,7 @@ var registerFormats = sync.OnceFunc(func() { dotenv.RegisterFormat(rawFormat, re
 // is left out.
 func readRaw(in io.Reader, filename string, vars map[string]string, lookup func(string) (string, bool)) error {
 	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxFile)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimLeftFunc(lines.Text(), unicode.IsSpace)
 		if n == 1 {
@@ -48,14 +48,4 @@ func readRaw(in io.Reader, filename string, vars map[string]string, lookup func(
 		return fmt.Errorf("failed to read %s: %w", filename, err)
 	}
 	return nil
-}
-
-// checkRaw reads a raw file for its errors only.
-func checkRaw(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return readRaw(f, file, map[string]string{}, nil)
 }

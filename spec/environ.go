@@ -71,7 +71,7 @@ func (e *environment) read(files []string) {
 	for _, path := range abs {
 		vars, err := dotenv.GetEnvFromFile(e.vars, []string{path})
 		if err != nil {
-			e.report.envFile(place{}, err)
+			e.report.envFile(place{}, "env file", err)
 			continue
 		}
 		e.vars = e.vars.Merge(vars)
@@ -83,14 +83,15 @@ var (
 	dotenvLine = regexp.MustCompile(`^line (\d+): `)
 )
 
-// envFile reports an error of the dotenv parser, in that file where it says so.
-func (r *report) envFile(at place, err error) {
+// envFile reports an error of the dotenv parser for an env file or label file, in
+// that file where it says so.
+func (r *report) envFile(at place, what string, err error) {
 	message := err.Error()
-	d := Diagnostic{Rule: "env-file", Severity: Error}
+	d := Diagnostic{Rule: strings.ReplaceAll(what, " ", "-"), Severity: Error}
 	if m := dotenvFile.FindStringSubmatch(message); m != nil {
 		d.File, message = shown(m[1]), message[len(m[0]):]
 	} else if at.from != nil {
-		r.add(at, "env-file", message, "")
+		r.add(at, d.Rule, message, "")
 		return
 	}
 	if m := dotenvLine.FindStringSubmatch(message); m != nil {
@@ -100,6 +101,6 @@ func (r *report) envFile(at place, err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		message = "permission denied"
 	}
-	d.Message = fmt.Sprintf("cannot read env file: %s", message)
+	d.Message = fmt.Sprintf("cannot read %s: %s", what, message)
 	r.append(d)
 }

@@ -139,7 +139,7 @@ func (c *composer) includedEnv(s scope, dir string, entry *value) (map[string]st
 	env := s.env.Clone()
 	read, err := dotenv.GetEnvFromFile(s.env, files)
 	if err != nil {
-		c.report.envFile(entry.at, err)
+		c.report.envFile(entry.at, "env file", err)
 		return env, false
 	}
 	return env.Merge(read), true

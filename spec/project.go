@@ -8,8 +8,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/template"
-	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -20,7 +18,7 @@ const maxVisits = 4 * maxValues
 // project lets compose-go load the files once more, now that they are known to
 // be good, and narrows the result.
 func (j *job) project(ctx context.Context) (*Stack, error) {
-	p, err := loader.LoadWithContext(ctx, j.model.details(j.src, j.files), j.loaderOptions(j.model))
+	p, err := j.assemble(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -33,17 +31,17 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 }
 
 func (j *job) mapping(ctx context.Context) (map[string]any, error) {
-	return loader.LoadModelWithContext(ctx, j.model.details(j.src, j.files), j.loaderOptions(j.model))
+	return loader.LoadModelWithContext(ctx, j.details(0, 1), j.loaderOptions)
 }
 
 // details are what compose-go starts from: the files, or when there is nothing
-// to merge the tree, which saves it a third of its time.
-func (m *model) details(src sources, files []*file) types.ConfigDetails {
-	d := types.ConfigDetails{WorkingDir: src.dir, Environment: m.env.Clone()}
-	for _, f := range files {
+// to merge the i-th of n shares of the tree, which saves it a third of its time.
+func (j *job) details(i, n int) types.ConfigDetails {
+	d := types.ConfigDetails{WorkingDir: j.src.dir, Environment: j.model.env.Clone()}
+	for _, f := range j.files {
 		config := types.ConfigFile{Filename: f.path, Content: f.text}
-		if !m.composed {
-			config.Config, _ = m.root.plain().(map[string]any)
+		if !j.model.composed {
+			config.Config = j.model.share(i, n)
 		}
 		d.ConfigFiles = append(d.ConfigFiles, config)
 	}
@@ -52,27 +50,25 @@ func (m *model) details(src sources, files []*file) types.ConfigDetails {
 
 // loaderOptions: the consistency check is ours; compose-go's stops at the first
 // problem and takes exponential time on dense graphs. Its schema check is needed
-// where merging may have put together what each file alone could not show.
-func (c *composer) loaderOptions(m *model) func(*loader.Options) {
-	return func(o *loader.Options) {
-		o.SetProjectName(m.name, true)
-		o.Profiles = m.profiles
-		o.SkipConsistencyCheck = true
-		o.SkipValidation = !m.composed
-		o.SkipInterpolation = c.opts.NoInterpolate
-		o.SkipNormalization = c.opts.NoNormalize
-		o.ResolvePaths = !c.opts.NoResolvePaths
-		o.SkipResolveEnvironment = true
-		o.SkipResolveLabels = true
-		o.MaxNodeVisits = maxVisits
+// where merging may have put together what each file alone could not show. The
+// tree has its variables replaced and values cast already.
+func (j *job) loaderOptions(o *loader.Options) {
+	o.SetProjectName(j.model.name, true)
+	o.Profiles = j.model.profiles
+	o.SkipConsistencyCheck = true
+	o.SkipValidation = !j.model.composed
+	o.SkipInterpolation = j.opts.NoInterpolate
+	o.SkipNormalization = j.opts.NoNormalize
+	o.ResolvePaths = !j.opts.NoResolvePaths
+	o.SkipResolveEnvironment = true
+	o.SkipResolveLabels = true
+	o.MaxNodeVisits = maxVisits
+	o.Interpolate = nil
+	if j.model.composed {
 		o.Interpolate = &interpolation.Options{
 			Substitute:      substitute,
-			LookupValue:     m.env.Resolve,
+			LookupValue:     j.model.env.Resolve,
 			TypeCastMapping: castTable(),
-		}
-		if !m.composed {
-			o.Interpolate.Substitute = func(s string, _ template.Mapping) (string, error) { return s, nil }
-			o.Interpolate.TypeCastMapping = map[tree.Path]interpolation.Cast{}
 		}
 	}
 }
@@ -98,7 +94,6 @@ func (c *composer) narrow(p *types.Project) (*types.Project, error) {
 	if c.opts.NoEnvResolution {
 		return p, nil
 	}
-	registerFormats()
 	p, err := p.WithServicesEnvironmentResolved(false)
 	if err != nil {
 		return nil, err

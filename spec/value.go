@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -31,6 +32,18 @@ func (p place) position() Position {
 		return Position{}
 	}
 	return Position{File: p.from.file.name, Line: p.line, Col: p.col}
+}
+
+// seenFrom names p to a reader of another place: "line 5", or "part.yaml:5" in
+// another file.
+func (p place) seenFrom(other place) string {
+	switch {
+	case p.from == nil:
+		return "elsewhere"
+	case other.from == nil || p.from.file != other.from.file:
+		return fmt.Sprintf("%s:%d", p.from.file.name, p.line)
+	}
+	return fmt.Sprintf("line %d", p.line)
 }
 
 // value is a node of a stack file with aliases and merge keys resolved. Merging

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 type configOptions struct {
 	format, output, hash                                                         string
-	services, images, volumes, networks, profiles                                bool
+	services, images, volumes, networks, models, profiles                        bool
 	environment, variables, quiet, check                                         bool
 	noInterpolate, noNormalize, noPaths, noConsistency, noEnv, digests, lockOnly bool
 }
@@ -30,18 +31,19 @@ func newConfig(a *app) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "", "yaml or json")
+	f.StringVar(&o.format, "format", "", "yaml or json; with --check json or sarif")
 	f.StringVarP(&o.output, "output", "o", "", "write to this file")
 	f.StringVar(&o.hash, "hash", "", "configuration hashes of these services, or '*'")
 	f.BoolVar(&o.services, "services", false, "only the services")
 	f.BoolVar(&o.images, "images", false, "only the images")
 	f.BoolVar(&o.volumes, "volumes", false, "only the volumes")
 	f.BoolVar(&o.networks, "networks", false, "only the networks")
+	f.BoolVar(&o.models, "models", false, "only the models")
 	f.BoolVar(&o.profiles, "profiles", false, "only the profiles")
 	f.BoolVar(&o.environment, "environment", false, "the environment that variables are taken from")
 	f.BoolVar(&o.variables, "variables", false, "the variables that the file uses")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "only check")
-	f.BoolVar(&o.check, "check", false, "only check")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but what is wrong")
+	f.BoolVar(&o.check, "check", false, "only look for what is wrong; exit 1 if anything is")
 	f.BoolVar(&o.noInterpolate, "no-interpolate", false, "leave variables as they are")
 	f.BoolVar(&o.noNormalize, "no-normalize", false, "leave defaults out")
 	f.BoolVar(&o.noPaths, "no-path-resolution", false, "leave relative paths as they are")
@@ -53,25 +55,30 @@ func newConfig(a *app) *cobra.Command {
 }
 
 func runConfig(ctx context.Context, a *app, o *configOptions, services []string) error {
+	if o.check {
+		return runConfigCheck(ctx, a, o, services)
+	}
 	if o.format != "" {
 		if err := oneOf("format", o.format, "yaml", "json"); err != nil {
 			return err
 		}
 	}
 	var out bytes.Buffer
-	if err := o.write(ctx, a, &out, services); err != nil {
+	if err := o.write(ctx, a, &out, services); err != nil || o.quiet {
 		return err
 	}
-	if o.quiet || o.check {
-		return nil
-	}
+	return o.deliver(a, out.Bytes())
+}
+
+// deliver writes to the file of --output, or to stdout.
+func (o *configOptions) deliver(a *app, text []byte) error {
 	if o.output != "" {
-		if err := os.WriteFile(o.output, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(o.output, text, 0o644); err != nil {
 			return fmt.Errorf("cannot write configuration: %w", err)
 		}
 		return nil
 	}
-	_, err := a.stdout.Write(out.Bytes())
+	_, err := a.stdout.Write(text)
 	return err
 }
 
@@ -98,9 +105,9 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 	}
 	st.Warnings.Render(a.stderr, a.colors(a.stderr))
 	switch {
-	case o.digests, o.lockOnly:
-		return refuseDigests(st)
-	case o.quiet, o.check:
+	case o.lockOnly:
+		return errors.New("cannot lock image digests: registries are not built yet")
+	case o.quiet:
 		return nil
 	case o.hash != "":
 		return writeHashes(w, st, o.hash)
@@ -116,6 +123,13 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 		return writeLines(w, st.VolumeNames())
 	case o.networks:
 		return writeLines(w, st.NetworkNames())
+	case o.models:
+		return writeLines(w, st.ModelNames())
+	}
+	if o.digests {
+		if err := refuseDigests(st); err != nil {
+			return err
+		}
 	}
 	return o.writeStack(w, st)
 }

@@ -56,7 +56,7 @@ func withoutContents(model map[string]any) {
 
 // lists reports whether only names are asked for.
 func (o *configOptions) lists() bool {
-	return o.services || o.volumes || o.networks || o.profiles || o.images
+	return o.services || o.volumes || o.networks || o.models || o.profiles || o.images
 }
 
 // writeNames prints what the flags ask for of an uninterpolated model.
@@ -69,6 +69,8 @@ func (o *configOptions) writeNames(w io.Writer, model map[string]any) error {
 		return writeLines(w, slices.Collect(maps.Keys(section("volumes"))))
 	case o.networks:
 		return writeLines(w, slices.Collect(maps.Keys(section("networks"))))
+	case o.models:
+		return writeLines(w, slices.Collect(maps.Keys(section("models"))))
 	}
 	var out []string
 	for _, v := range section("services") {

@@ -1,6 +1,0 @@
-//go:build !race
-
-package spec
-
-// raceFactor allows for the race detector.
-const raceFactor = 1
