@@ -105,10 +105,12 @@ func (c *packetConn) receive(v any) ([]int, error) {
 
 // receiveFrom asks for the size first, so that an idle connection has no buffer.
 func receiveFrom(fd int) ([]byte, []int, error) {
-	var n int
-	err := retry(func() (err error) {
-		n, _, err = unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_DONTWAIT)
-		return err
+	n, err := lastSize(func() (n int, err error) {
+		err = retry(func() (err error) {
+			n, _, err = unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_DONTWAIT)
+			return err
+		})
+		return n, err
 	})
 	switch {
 	case err != nil:
@@ -137,6 +139,16 @@ func receiveFrom(fd int) ([]byte, []int, error) {
 		return nil, nil, err
 	}
 	return b[:n], fds, nil
+}
+
+// lastSize looks once more after the end of file. The kernel says that, too, when
+// a packet and the close arrive between its look at the queue and its look at the
+// state (unix_dgram_recvmsg). No packet of ours is empty.
+func lastSize(peek func() (int, error)) (int, error) {
+	if n, err := peek(); err != nil || n != 0 {
+		return n, err
+	}
+	return peek()
 }
 
 func rights(oob []byte) ([]int, error) {
