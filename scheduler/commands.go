@@ -115,10 +115,21 @@ func (c *Controller) apply(cmd Command) ([]string, error) {
 	if err := c.mark(&w, cmd, services); err != nil {
 		return nil, err
 	}
-	if cmd.Verb == VerbUp || cmd.Verb == VerbCreate {
-		clear(c.images) // a new up looks at images again
-	}
+	c.lookAgain(cmd, services)
 	return services, c.adopt(w)
+}
+
+// lookAgain has an up look at the images of its services again.
+func (c *Controller) lookAgain(cmd Command, services []string) {
+	if cmd.Verb != VerbUp && cmd.Verb != VerbCreate && cmd.Verb != VerbRun {
+		return
+	}
+	for _, s := range services {
+		c.looked[s] = true
+		if cmd.Verb != VerbRun {
+			delete(c.images, s)
+		}
+	}
 }
 
 // adopt makes w the wish, in memory and on disk, and wakes the loop.

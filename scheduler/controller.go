@@ -68,6 +68,7 @@ type Controller struct {
 	want      Want
 	instances map[string]*Instance
 	images    map[string]image.Image // by service, of the last resolution
+	looked    map[string]bool        // services whose last up is to see a changed image
 	inFlight  map[string]Op
 	failed    map[string]string
 	waiters   map[*waiter]struct{}
@@ -99,7 +100,7 @@ func NewController(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		Config: cfg, wake: make(chan struct{}, 1),
-		instances: map[string]*Instance{}, images: map[string]image.Image{},
+		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{},
 		inFlight: map[string]Op{}, failed: map[string]string{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
 		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},

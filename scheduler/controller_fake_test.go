@@ -36,7 +36,9 @@ type machine struct {
 	// stubborn programs ignore everything but SIGKILL.
 	stubborn map[string]bool
 	programs map[string]string
+	files    map[string][]runtime.File // by container, of its last creation
 	applied  []netns.Config
+	build    string // part of every image's digest
 	wake     func()
 	// forgetting is called when the shim is told to forget a container, the last
 	// step of its removal before its files go.
@@ -45,7 +47,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	return &machine{t: t, running: map[string]int{}, exits: map[string]string{}, refuse: map[string]error{},
-		stubborn: map[string]bool{}, programs: map[string]string{}, wake: func() {}}
+		stubborn: map[string]bool{}, programs: map[string]string{}, files: map[string][]runtime.File{}, wake: func() {}}
 }
 
 // end finishes a container's first process.
@@ -75,7 +77,7 @@ func (f fakeRuntime) Create(ctx context.Context, b runtime.Bundle) (runtime.Crea
 	f.mu.Lock()
 	f.pid++
 	pid := f.pid
-	f.programs[b.ID] = b.Spec.Process.Args[0]
+	f.programs[b.ID], f.files[b.ID] = b.Spec.Process.Args[0], b.Files
 	f.mu.Unlock()
 	if err := b.Adopt(ctx, pid); err != nil {
 		return runtime.Created{}, err
@@ -162,13 +164,18 @@ func (f fakeNetwork) ListenDNS(context.Context, int) (udp, tcp *os.File, err err
 	return nil, nil, errNotHere
 }
 
-type fakeImages struct{ dir string }
+type fakeImages struct {
+	*machine
+	dir string
+}
 
 func (f fakeImages) Resolve(_ context.Context, ref string) (image.Image, error) {
 	if ref == "rootfs:/missing" {
 		return image.Image{}, image.ErrNotFound
 	}
-	return image.Image{Ref: ref, Digest: "sha256:" + ref, Layers: []string{f.dir}}, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return image.Image{Ref: ref, Digest: "sha256:" + ref + f.build, Layers: []string{f.dir}}, nil
 }
 func (f fakeImages) CopyOut(context.Context, image.Image, string, string) (bool, error) {
 	return false, nil
@@ -233,7 +240,7 @@ func (b *bench) boot() {
 	}
 	c, err := NewController(Config{
 		Store: b.store, Runtime: fakeRuntime{b.machine}, Network: fakeNetwork{b.machine},
-		Images: fakeImages{b.t.TempDir()}, Keeper: fakeKeeper{b.machine}, Machine: Machine{CPUs: 2},
+		Images: fakeImages{b.machine, b.t.TempDir()}, Keeper: fakeKeeper{b.machine}, Machine: Machine{CPUs: 2},
 		Seccomp: func([]string) (*Seccomp, error) { return &Seccomp{DefaultAction: specs.ActAllow}, nil },
 		Log:     slog.New(slog.DiscardHandler),
 	})

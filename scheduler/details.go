@@ -15,8 +15,7 @@ import (
 
 // Details are what a container was made of, for `inspect` and for knowing which
 // layers and volumes are in use: LIB/projects/PROJECT/layers/ID/container.json
-// (0600). Written when the container is created, and again at each start. The
-// contents of secrets and configs are not in it.
+// (0600). Written when the container is created, and again at each start.
 type Details struct {
 	// Service is its service as it was then, after the options of `run`.
 	Service types.ServiceConfig
@@ -26,6 +25,11 @@ type Details struct {
 	// Networks are the names of the networks it joins, in the order of the
 	// instance's Endpoints.
 	Networks []string
+	// objects are the networks, volumes, secrets and configs that Service names, as
+	// spec.Encode gives them: a restart has them as they were. Secrets and configs
+	// that come from a file are read anew; the contents of the others are in it, as
+	// they are in the wish, and nobody lists them.
+	objects []byte
 }
 
 const detailsVersion = 1
@@ -34,8 +38,9 @@ type detailsFile struct {
 	Version  int
 	Service  json.RawMessage
 	Image    image.Image
-	Mounts   []UserMount `json:",omitempty"`
-	Networks []string    `json:",omitempty"`
+	Mounts   []UserMount     `json:",omitempty"`
+	Networks []string        `json:",omitempty"`
+	Objects  json.RawMessage `json:",omitempty"`
 }
 
 func (s *Store) detailsPath(id string) string { return filepath.Join(s.LayerDir(id), "container.json") }
@@ -46,7 +51,7 @@ func (s *Store) SaveDetails(id string, d Details) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks})
+	b, err := json.Marshal(detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks, d.objects})
 	if err != nil {
 		return err
 	}
@@ -69,13 +74,13 @@ func (s *Store) LoadDetails(id string) (Details, error) {
 		return Details{}, fmt.Errorf("%s has format %d, this stack reads %d", s.detailsPath(id), f.Version, detailsVersion)
 	}
 	service, err := spec.DecodeService(f.Service)
-	return Details{service, f.Image, f.Mounts, f.Networks}, err
+	return Details{service, f.Image, f.Mounts, f.Networks, f.Objects}, err
 }
 
 // detail records what a new container is made of; called under mu. A full disk
 // must not keep it from running.
 func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Image) {
-	d := Details{Service: svc, Image: img, Networks: networkNames(c.want.Stack.Project, svc)}
+	d := newDetails(c.want.Stack.Project, svc, img)
 	if from, err := c.mountsOf(c.want.Stack.Project, svc); err == nil {
 		d.Mounts, _ = UserMounts(c.want.Stack.Project, svc, img, i.Name, from) // a mistake in it fails the start
 	}
@@ -86,10 +91,18 @@ func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Imag
 
 // detail records what is about to start.
 func (l *launch) detail() {
-	d := Details{Service: l.svc, Image: l.img, Mounts: l.out.Mounts, Networks: networkNames(l.stack, l.svc)}
+	d := newDetails(l.stack, l.svc, l.img)
+	d.Mounts = l.out.Mounts
 	if err := l.c.Store.SaveDetails(l.i.ID, d); err != nil {
 		l.c.Log.Warn("cannot record what a container is made of", "container", l.i.Name, "error", err)
 	}
+}
+
+func newDetails(p *types.Project, svc types.ServiceConfig, img image.Image) Details {
+	d := Details{Service: svc, Image: img, Networks: networkNames(p, svc)}
+	// What can be decoded, as the stack was, can be encoded.
+	d.objects, _ = spec.Encode(&spec.Stack{Project: objectsOf(p, svc)})
+	return d
 }
 
 func networkNames(p *types.Project, svc types.ServiceConfig) []string {

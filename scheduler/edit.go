@@ -44,6 +44,9 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 	case VerbRun:
 		selected = e.dependencies(selected)
 	}
+	if e.err != nil {
+		return Wish{}, nil, e.err
+	}
 	return e.w, selected, nil
 }
 
@@ -51,6 +54,20 @@ type editor struct {
 	w   Wish
 	g   *Graph
 	cmd Command
+
+	err error // of a configuration that cannot be hashed
+}
+
+// configured notes that a service is to have the configuration of the file now.
+func (e *editor) configured(service string, sw *ServiceWish) {
+	if _, ok := e.w.Stack.Services[service]; !ok {
+		return
+	}
+	h, err := e.w.Stack.Hash(service)
+	if err != nil {
+		e.err = err
+	}
+	sw.Hash = h
 }
 
 // knownOrphans are wished services that the file no longer has.
@@ -101,6 +118,11 @@ func (e *editor) up(selected []string) []string {
 			Restart: sw.Restart, Recreate: sw.Recreate,
 			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
 		}
+		if e.cmd.Verb == VerbScale && existed {
+			next.Hash = sw.Hash
+		} else {
+			e.configured(s, &next)
+		}
 		if create {
 			next.Goal = GoalCreate
 			if sw.Goal == GoalRun { // create leaves what runs running
@@ -148,12 +170,12 @@ func (e *editor) dependencies(selected []string) []string {
 	deps := slices.DeleteFunc(e.g.Closure(selected...), func(s string) bool { return slices.Contains(selected, s) })
 	for _, s := range deps {
 		sw, ok := e.w.Services[s]
-		if ok && sw.Goal == GoalRun {
-			sw.Start = e.w.Sequence
-			e.w.Services[s] = sw
-			continue
+		if !ok || sw.Goal != GoalRun {
+			sw = ServiceWish{Goal: GoalRun, Scale: e.scale(s, nil)}
 		}
-		e.w.Services[s] = ServiceWish{Goal: GoalRun, Scale: e.scale(s, nil), Start: e.w.Sequence}
+		sw.Start = e.w.Sequence
+		e.configured(s, &sw)
+		e.w.Services[s] = sw
 	}
 	return deps
 }

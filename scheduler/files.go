@@ -36,7 +36,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	}
 	svc, ok := w.Stack.Services[i.Service]
 	if !ok {
-		return runtime.Bundle{}, fmt.Errorf("service %q is not in the file any more", i.Service)
+		return runtime.Bundle{}, errNotInFile(i.Service)
 	}
 	svc = i.Apply(svc)
 	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir))
@@ -107,6 +107,10 @@ func (s *Store) mountSources(in *TranslateInput) error {
 		}
 	}
 	return nil
+}
+
+func errNotInFile(service string) error {
+	return fmt.Errorf("service %q is not in the file any more", service)
 }
 
 func exists(path string) bool {

@@ -50,7 +50,7 @@ func (c *Controller) hooks(i *Instance, pick func(types.ServiceConfig) []types.S
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return pick(c.want.Stack.Services[i.Service])
+	return pick(c.serviceOf(i))
 }
 
 // hook runs one hook inside the container.

@@ -76,6 +76,7 @@ type launch struct {
 	stack *types.Project
 	svc   types.ServiceConfig
 	img   image.Image
+	made  image.Image // recorded at the instance's creation
 	peers map[string]Peer
 	out   Translated
 	stdio Stdio
@@ -99,17 +100,13 @@ func (l *launch) gather(ctx context.Context) error {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	svc, ok := c.want.Stack.Services[l.i.Service]
-	if !ok {
-		return fmt.Errorf("service %q is not in the file any more", l.i.Service)
+	b, err := c.blueprint(l.i)
+	if err != nil {
+		return err
 	}
-	if h := l.i.Hook; h != nil && h.Step >= len(svc.PreStart) {
-		return fmt.Errorf("pre_start hook %d of service %q is not in the file any more", h.Step, l.i.Service)
-	}
-	svc = l.i.Apply(svc)
-	l.stack, l.svc = c.want.Stack.Project, svc
+	l.stack, l.svc, l.made = b.project, b.service, b.image
 	l.peers = map[string]Peer{}
-	for _, ref := range joined(svc) {
+	for _, ref := range joined(l.svc) {
 		peer, err := c.peer(ctx, ref)
 		if err != nil {
 			return err
@@ -144,7 +141,7 @@ func (l *launch) clear(ctx context.Context) error {
 		l.img, err = l.c.hookImage(ctx, l.i)
 		return err
 	}
-	l.img, err = l.c.image(ctx, l.i.Service)
+	l.img, err = l.c.imageMade(ctx, l.i, l.made)
 	return err
 }
 
@@ -365,7 +362,7 @@ func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 // or that of the one whose other namespaces it joined.
 func (c *Controller) userNSOwner(i *Instance) string {
 	for range c.instances { // chains have no cycles, but a bound costs nothing
-		refs := joined(c.want.Stack.Services[i.Service])
+		refs := joined(c.serviceOf(i))
 		if len(refs) == 0 {
 			break
 		}

@@ -99,7 +99,10 @@ func (c *Controller) observed() Observed {
 	}
 	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
 	for service, img := range c.images {
-		seen.Digests[service] = img.Digest
+		seen.Digests[service] = ""
+		if c.looked[service] {
+			seen.Digests[service] = img.Digest
+		}
 	}
 	for id, op := range c.inFlight {
 		seen.InFlight[id] = op.Service
@@ -108,11 +111,7 @@ func (c *Controller) observed() Observed {
 }
 
 func (c *Controller) policy(i *Instance) RestartPolicy {
-	svc, ok := c.want.Stack.Services[i.Service]
-	if !ok {
-		return RestartPolicy{}
-	}
-	return ParseRestart(svc)
+	return ParseRestart(c.serviceOf(i))
 }
 
 // save records an instance that is not forgotten yet; called under mu. A full disk

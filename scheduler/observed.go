@@ -13,7 +13,8 @@ type Observed struct {
 	// Volumes maps the name of each existing volume to its VolumeHash.
 	Volumes map[string]string
 	// Digests maps a service to the digest that its image has now; a service whose
-	// image was not resolved since the last command is absent.
+	// image was not resolved since the last command is absent. It is empty where
+	// nobody asked to look for another image: what is there stays.
 	Digests map[string]string
 	// InFlight are the IDs of operations under way, and the services they serve.
 	InFlight map[string]string

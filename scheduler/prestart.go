@@ -57,13 +57,17 @@ func (c *Controller) hookImage(ctx context.Context, i *Instance) (image.Image, e
 	svc := c.want.Stack.Services[i.Service]
 	c.mu.Unlock()
 	if i.Hook.Step >= len(svc.PreStart) {
-		return image.Image{}, fmt.Errorf("pre_start hook %d of service %q is not in the file any more", i.Hook.Step, i.Service)
+		return image.Image{}, errHookGone(i)
 	}
 	ref := svc.PreStart[i.Hook.Step].Image
 	if ref == svc.Image {
 		return c.image(ctx, i.Service)
 	}
 	return c.imageOf(ctx, i.Service, ref)
+}
+
+func errHookGone(i *Instance) error {
+	return fmt.Errorf("pre_start hook %d of service %q is not in the file any more", i.Hook.Step, i.Service)
 }
 
 // newHook records the container of a pre_start hook; the loop starts it.

@@ -239,9 +239,9 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "asked to be recreated"
 	case sw.NoRecreate:
 		return ""
-	case r.Hash != p.want.Hashes[r.Service]:
+	case r.Hash != p.want.Hashes[r.Service] && r.Hash != sw.Hash:
 		return "its configuration changed"
-	case resolved && r.Digest != digest:
+	case resolved && digest != "" && r.Digest != digest:
 		return "its image changed"
 	}
 	return ""

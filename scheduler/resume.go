@@ -78,9 +78,8 @@ func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
 		return nil
 	}
 	c.mu.Lock()
-	svc := c.want.Stack.Services[i.Service]
+	svc := c.serviceOf(i)
 	c.mu.Unlock()
-	svc = i.Apply(svc)
 	client := c.resolverClient(svc, i.Endpoints)
 	if resumed, err := c.dns.resume(i.ID, client); resumed || err != nil {
 		return err

@@ -37,6 +37,9 @@ type Wish struct {
 type ServiceWish struct {
 	Goal  Goal
 	Scale int
+	// Hash is the configuration that the last up of this service asked for. Another
+	// command may bring a newer file; replicas stay as they are until their own up.
+	Hash string `json:",omitempty"`
 	// Start is the sequence number of the last up or start: replicas that exited
 	// before it are started again.
 	Start uint64

@@ -1,0 +1,105 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/runtime/image"
+	"stack/spec"
+)
+
+// blueprint is what a container is made of. A restart, by whomever, keeps what the
+// container was created with; only a new container takes what the file says by now.
+type blueprint struct {
+	project *types.Project
+	service types.ServiceConfig // after the options of `run`
+	image   image.Image         // as recorded; zero when the present one is meant
+}
+
+// blueprint returns an instance's; called under mu. It is the present stack's as
+// long as no command came since the instance was created, for a pre_start hook, and
+// where none is recorded (an earlier version's container, a full disk).
+func (c *Controller) blueprint(i *Instance) (blueprint, error) {
+	if i.CreatedSeq < c.want.Sequence && i.Hook == nil {
+		d, err := c.Store.LoadDetails(i.ID)
+		if err == nil {
+			project, err := d.project(c.want.Stack.Project)
+			return blueprint{project, d.Service, d.Image}, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return blueprint{}, err
+		}
+	}
+	svc, ok := c.want.Stack.Services[i.Service]
+	if !ok {
+		return blueprint{}, errNotInFile(i.Service)
+	}
+	if h := i.Hook; h != nil && h.Step >= len(svc.PreStart) {
+		return blueprint{}, errHookGone(i)
+	}
+	return blueprint{project: c.want.Stack.Project, service: i.Apply(svc)}, nil
+}
+
+// serviceOf is the service that an instance was created from; called under mu. What
+// cannot be read is told, and is the present file's.
+func (c *Controller) serviceOf(i *Instance) types.ServiceConfig {
+	b, err := c.blueprint(i)
+	if err != nil {
+		c.Log.Warn("cannot read what a container was made of", "container", i.Name, "error", err)
+		return c.want.Stack.Services[i.Service]
+	}
+	return b.service
+}
+
+// imageMade is the image that an instance was created from. The present one is taken
+// if it is the same: resolving it has seen to its layers.
+func (c *Controller) imageMade(ctx context.Context, i *Instance, recorded image.Image) (image.Image, error) {
+	img, err := c.image(ctx, i.Service)
+	if (err != nil || img.Digest != i.Digest) && recorded.Digest != "" && recorded.Digest == i.Digest {
+		return recorded, nil
+	}
+	return img, err
+}
+
+// objectsOf is the part of a project that a service refers to, without services.
+func objectsOf(p *types.Project, svc types.ServiceConfig) *types.Project {
+	out := &types.Project{Name: p.Name, WorkingDir: p.WorkingDir,
+		Networks: types.Networks{}, Volumes: types.Volumes{}, Secrets: types.Secrets{}, Configs: types.Configs{}}
+	for _, key := range attachments(svc) {
+		keep(out.Networks, p.Networks, key)
+	}
+	for _, v := range svc.Volumes {
+		if v.Type == types.VolumeTypeVolume {
+			keep(out.Volumes, p.Volumes, v.Source)
+		}
+	}
+	for _, s := range svc.Secrets {
+		keep(out.Secrets, p.Secrets, s.Source)
+	}
+	for _, s := range svc.Configs {
+		keep(out.Configs, p.Configs, s.Source)
+	}
+	return out
+}
+
+func keep[T any](to, from map[string]T, key string) {
+	if v, ok := from[key]; ok {
+		to[key] = v
+	}
+}
+
+// project is the recorded objects among the present services.
+func (d Details) project(now *types.Project) (*types.Project, error) {
+	if len(d.objects) == 0 {
+		return now, nil
+	}
+	st, err := spec.Decode(d.objects)
+	if err != nil {
+		return nil, err
+	}
+	st.Project.Services = now.Services
+	return st.Project, nil
+}
