@@ -62,7 +62,8 @@ type Bundle struct {
 	// ID names the container: 64 hexadecimal digits for stacks, any
 	// [A-Za-z0-9_.+-]+ from the OCI command line.
 	ID string
-	// Spec is the OCI runtime-spec 1.3 configuration.
+	// Spec is the OCI runtime-spec 1.3 configuration. A bind mount's source of the
+	// form /proc/PID/root/PATH is what the container of that process has at PATH.
 	Spec *specs.Spec
 	// Root says how the root file system is put together. When it is the zero
 	// value, Spec.Root.Path is a directory used as it is.

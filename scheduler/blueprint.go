@@ -26,7 +26,7 @@ func (c *Controller) blueprint(i *Instance) (blueprint, error) {
 	if i.CreatedSeq < c.want.Sequence && i.Hook == nil {
 		d, err := c.Store.LoadDetails(i.ID)
 		if err == nil {
-			project, err := d.project(c.want.Stack.Project)
+			project, err := d.project(c.want.Stack.Project, c.want.Contents)
 			return blueprint{project, d.Service, d.Image}, err
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +64,8 @@ func (c *Controller) imageMade(ctx context.Context, i *Instance, recorded image.
 	return img, err
 }
 
-// objectsOf is the part of a project that a service refers to, without services.
+// objectsOf is the part of a project that a service refers to, without services,
+// sealed.
 func objectsOf(p *types.Project, svc types.ServiceConfig) *types.Project {
 	out := &types.Project{Name: p.Name, WorkingDir: p.WorkingDir,
 		Networks: types.Networks{}, Volumes: types.Volumes{}, Secrets: types.Secrets{}, Configs: types.Configs{}}
@@ -82,6 +83,7 @@ func objectsOf(p *types.Project, svc types.ServiceConfig) *types.Project {
 	for _, s := range svc.Configs {
 		keep(out.Configs, p.Configs, s.Source)
 	}
+	seal(out)
 	return out
 }
 
@@ -92,7 +94,7 @@ func keep[T any](to, from map[string]T, key string) {
 }
 
 // project is the recorded objects among the present services.
-func (d Details) project(now *types.Project) (*types.Project, error) {
+func (d Details) project(now *types.Project, kept map[string]string) (*types.Project, error) {
 	if len(d.objects) == 0 {
 		return now, nil
 	}
@@ -100,6 +102,7 @@ func (d Details) project(now *types.Project) (*types.Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	unseal(st.Project, now, kept)
 	st.Project.Services = now.Services
 	return st.Project, nil
 }

@@ -115,6 +115,9 @@ func (c *Controller) apply(cmd Command) ([]string, error) {
 	if err := c.mark(&w, cmd, services); err != nil {
 		return nil, err
 	}
+	if w.Stack != c.want.Stack {
+		c.keepContents(&w)
+	}
 	c.lookAgain(cmd, services)
 	return services, c.adopt(w)
 }

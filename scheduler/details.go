@@ -26,9 +26,8 @@ type Details struct {
 	// instance's Endpoints.
 	Networks []string
 	// objects are the networks, volumes, secrets and configs that Service names, as
-	// spec.Encode gives them: a restart has them as they were. Secrets and configs
-	// that come from a file are read anew; the contents of the others are in it, as
-	// they are in the wish, and nobody lists them.
+	// spec.Encode gives them and without contents: a restart has them as they were.
+	// Secrets and configs that come from a file are read anew.
 	objects []byte
 }
 

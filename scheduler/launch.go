@@ -348,6 +348,9 @@ func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
 	}
 	p := Peer{Pid: st.Pid}
+	if c.serviceOf(i).Ipc != "none" {
+		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
+	}
 	if st.UserNS {
 		ids, err := c.Store.AllocateIDs()
 		if err != nil {

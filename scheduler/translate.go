@@ -35,9 +35,8 @@ type Peer struct {
 	UserNS string
 	// IDs is the range of that user namespace.
 	IDs *IDRange
-	// Shm is a path through which the peer's /dev/shm can be opened without
-	// following what its processes may have put there (a descriptor's path);
-	// empty does not share it. Needed for ipc only.
+	// Shm is the peer's /dev/shm as a bind's source (see runtime.Bundle), empty
+	// when it has none.
 	Shm string
 }
 

@@ -97,7 +97,7 @@ func (t *translator) ipcMounts(quiet []string) []specs.Mount {
 		shm.Source = t.in.Peers[t.s.Ipc].Shm
 		return []specs.Mount{mqueue, shm}
 	case isPeerRef(t.s.Ipc):
-		t.warn("/dev/shm is not shared with %s", t.s.Ipc)
+		t.warn("%s has no /dev/shm to share", t.s.Ipc)
 	}
 	size := cmp.Or(int64(t.s.ShmSize), defaultShm)
 	shm.Type, shm.Source = "tmpfs", "shm"

@@ -139,9 +139,9 @@ func fixtureInput(p *types.Project, f fixture) TranslateInput {
 		in.Owners[source] = BindOwner{Plain: true}
 	}
 	for ref, owner := range f.Peers {
-		in.Peers[ref] = Peer{Pid: 4711, UserNS: owner, IDs: in.IDs}
+		in.Peers[ref] = Peer{Pid: 4711, UserNS: owner, IDs: in.IDs, Shm: "/proc/4711/root/dev/shm"}
 		if owner == "" {
-			in.Peers[ref] = Peer{Pid: 4711}
+			in.Peers[ref] = Peer{Pid: 4711, Shm: "/proc/4711/root/dev/shm"}
 		}
 	}
 	mounts, _ := UserMounts(p, in.Service, in.Image, in.Instance.Name, f.From)

@@ -24,6 +24,9 @@ type Wish struct {
 	// Sequence counts commands; instances remember the one they obeyed.
 	Sequence uint64
 	Services map[string]ServiceWish
+	// Contents are those of secrets and configs that Stack has no more, by digest,
+	// which containers made before need to restart as they were.
+	Contents map[string]string `json:",omitempty"`
 	// Down removes the whole project: replicas, then networks.
 	Down          bool
 	RemoveVolumes bool

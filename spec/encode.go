@@ -17,9 +17,10 @@ const encodeVersion = 1
 // several types in a form it does not read. The document holds secrets: files of
 // it are 0600.
 type envelope struct {
-	Version  int             `json:"version"`
-	Project  json.RawMessage `json:"project"`
-	Warnings Diagnostics     `json:"warnings,omitempty"`
+	Version  int               `json:"version"`
+	Project  json.RawMessage   `json:"project"`
+	Digests  map[string]string `json:"digests,omitempty"`
+	Warnings Diagnostics       `json:"warnings,omitempty"`
 }
 
 // Encode gives a stack's stored form. Positions are dropped.
@@ -28,7 +29,7 @@ func Encode(s *Stack) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode stack: %w", err)
 	}
-	return json.Marshal(envelope{Version: encodeVersion, Project: project, Warnings: s.Warnings})
+	return json.Marshal(envelope{Version: encodeVersion, Project: project, Digests: s.Digests, Warnings: s.Warnings})
 }
 
 // Decode reads what Encode wrote, without checking it again. A document of a
@@ -41,7 +42,7 @@ func Decode(text []byte) (*Stack, error) {
 	if e.Version != encodeVersion {
 		return nil, fmt.Errorf("cannot decode stack: version %d, this program reads %d", e.Version, encodeVersion)
 	}
-	s := &Stack{Project: &types.Project{}, Warnings: e.Warnings}
+	s := &Stack{Project: &types.Project{}, Digests: e.Digests, Warnings: e.Warnings}
 	if err := decodeValue(e.Project, reflect.ValueOf(s.Project).Elem()); err != nil {
 		return nil, fmt.Errorf("cannot decode stack: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -12,8 +13,8 @@ import (
 // Hash is the sha256, in hexadecimal, of a service's configuration: what the
 // label com.docker.compose.config-hash holds and `config --hash` prints. As in
 // Compose it leaves out build, pull_policy, the number of replicas, depends_on
-// and profiles: a change of those alone recreates nothing. Extensions (x-*) and
-// the content of configs and secrets do not count either.
+// and profiles: a change of those alone recreates nothing. Extensions (x-*) do not
+// count either. The content of its configs and secrets does.
 func (s *Stack) Hash(service string) (string, error) {
 	config, ok := s.Services[service]
 	if !ok {
@@ -25,8 +26,12 @@ func (s *Stack) Hash(service string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot hash service %q: %w", service, err)
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	h := sha256.New()
+	h.Write(text)
+	for _, o := range objectsOf(s.Project, config) {
+		io.WriteString(h, "\n"+o.id+" "+s.digest(o))
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // hashed is the part of a service that the hash covers.

@@ -27,7 +27,11 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 	if p, err = j.narrow(p); err != nil {
 		return nil, err
 	}
-	return &Stack{Project: p, positions: positions{root: j.model.expanded()}}, nil
+	st := &Stack{Project: p, positions: positions{root: j.model.expanded()}}
+	if !j.opts.NoEnvResolution {
+		st.Digests = fileDigests(p)
+	}
+	return st, nil
 }
 
 func (j *job) mapping(ctx context.Context) (map[string]any, error) {

@@ -47,7 +47,7 @@ func (s *Stack) Select(names []string, withDeps bool) (*Stack, error) {
 		maps.DeleteFunc(service.DependsOn, func(to string, _ types.ServiceDependency) bool { return !kept[to] })
 		p.Services[name] = service
 	}
-	return &Stack{Project: &p, positions: s.positions, Warnings: s.Warnings}, nil
+	return &Stack{Project: &p, positions: s.positions, Digests: s.Digests, Warnings: s.Warnings}, nil
 }
 
 // keep marks a service and what it depends on.

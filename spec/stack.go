@@ -10,6 +10,9 @@ import (
 type Stack struct {
 	*types.Project
 	positions positions
+	// Digests are the SHA-256 of the files that secrets and configs of the services
+	// come from, by "secrets/KEY" and "configs/KEY", as the load met them.
+	Digests map[string]string
 	// Warnings are diagnostics that do not stop the load.
 	Warnings Diagnostics
 }

@@ -28,8 +28,12 @@ func (b *builder) prepareBind(p *mount) (int, error) {
 }
 
 // openSource clones the source, or with subpath what lies in it: links inside
-// a volume are its users' and may not lead out of it.
+// a volume are its users' and may not lead out of it. A source in the root of
+// another container is cloned there.
 func openSource(p *mount) (int, error) {
+	if pid, inside, ok := peerSource(p.Source); ok && p.subpath == "" {
+		return cloneInside(pid, inside, p.recursive)
+	}
 	if p.subpath == "" {
 		return cloneTree(unix.AT_FDCWD, p.Source, p.recursive)
 	}
