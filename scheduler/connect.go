@@ -148,10 +148,8 @@ func (c *Controller) alterNetwork(ctx context.Context, key string, n madeNetwork
 func (c *Controller) endpoints(i *Instance) ([]netns.Endpoint, error) {
 	ids, scale := c.networkIDs(), c.scaleOf(i.Service)
 	c.mu.Lock()
-	stack := c.want.Stack.Project
+	stack, svc := c.want.Stack.Project, c.serviceOf(i)
 	c.mu.Unlock()
-	svc := stack.Services[i.Service]
-	svc = i.Apply(svc)
 	return Endpoints(stack, svc, Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff}, scale, ids)
 }
 
