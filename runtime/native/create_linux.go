@@ -247,6 +247,7 @@ func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (
 		Root: c.Root, Mounts: c.Spec.Mounts, Files: c.Files, Devices: l.Devices,
 		Propagation: l.RootfsPropagation, Masked: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,
 		User: c.Spec.Process.User, Terminal: c.Spec.Process.Terminal, ConsoleSize: c.Spec.Process.ConsoleSize,
+		Lowers: &c.runtime.lowers,
 	}
 	if c.Spec.Root != nil {
 		setup.Path, setup.Readonly = c.Spec.Root.Path, c.Spec.Root.Readonly

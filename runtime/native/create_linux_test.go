@@ -250,3 +250,18 @@ func TestPipeOwner(t *testing.T) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }
+
+// Replicas that start together share the mounts of their layers: each of its own
+// would cost them a millisecond.
+func TestLayersAreShared(t *testing.T) {
+	layer := runtimetest.Busybox(t)
+	dir := t.TempDir()
+	spec := runtimetest.Spec("", "true")
+	spec.Root = &specs.Root{}
+	m := create(t, spec, func(b *runtime.Bundle) {
+		b.Root = runtime.RootFS{Lowers: []string{layer}, Upper: dir + "/upper", Work: dir + "/work"}
+	})
+	if n := m.lowers.Kept(); n != 1 {
+		t.Errorf("%d layers are kept for the next container, want 1", n)
+	}
+}

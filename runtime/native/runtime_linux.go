@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"stack/runtime"
+	"stack/runtime/native/rootfs"
 )
 
 // Options configure a Runtime.
@@ -23,6 +24,7 @@ type Runtime struct {
 	cloneParent bool
 	log         *slog.Logger
 	filters     filterCache
+	lowers      rootfs.Lowers
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)

@@ -26,7 +26,7 @@ var unfitForUpper = []int64{
 // overlay makes the overlay as a detached mount, or leaves it to mountLegacy
 // on kernels that cannot.
 func (b *builder) overlay(l layers) (tree, error) {
-	if err := b.openLowers(&l); err != nil {
+	if err := b.openLowers(&l, b.setup.Lowers); err != nil {
 		return tree{}, err
 	}
 	upper, work, err := b.openUpper(&l)
@@ -40,10 +40,15 @@ func (b *builder) overlay(l layers) (tree, error) {
 	if err != nil && !oldKernel(err) {
 		return tree{}, err
 	}
-	if err != nil {
-		return tree{legacy: &l, cause: err, fd: -1}, nil
+	if err == nil {
+		return tree{fd: fd}, nil
 	}
-	return tree{fd: fd}, nil
+	if b.setup.Lowers != nil { // mountLegacy attaches them: they must be this container's own
+		if err := b.openLowers(&l, nil); err != nil {
+			return tree{}, err
+		}
+	}
+	return tree{legacy: &l, cause: err, fd: -1}, nil
 }
 
 // oldKernel recognises the refusals of kernels whose overlayfs takes no
@@ -56,27 +61,18 @@ func oldKernel(err error) bool {
 
 // openLowers opens each lower as a detached mount, id-mapped with a user
 // namespace.
-func (b *builder) openLowers(l *layers) error {
+func (b *builder) openLowers(l *layers, keep *Lowers) error {
+	l.lowerFDs = nil
 	for i, dir := range l.lowers {
-		fd, err := b.keep(cloneTree(unix.AT_FDCWD, dir, false))
+		got, err := keep.open(dir, &b.setup, b.setup.UserNS != nil && !l.unmapped)
 		if err != nil {
-			return fmt.Errorf("cannot open layer %q: %w", dir, err)
+			return err
 		}
+		b.fds = append(b.fds, got.fd)
+		l.lowerFDs = append(l.lowerFDs, got.fd)
 		if i == 0 {
-			if err := unix.Fstat(fd, &l.stat); err != nil {
-				return fmt.Errorf("cannot stat layer %q: %w", dir, err)
-			}
+			l.stat = got.stat
 		}
-		attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
-		if err := setAttr(fd, false, attr); err != nil {
-			return fmt.Errorf("cannot make layer %q private: %w", dir, err)
-		}
-		if b.setup.UserNS != nil && !l.unmapped {
-			if err := idMapMount(fd, int(b.setup.UserNS.Fd()), false, dir); err != nil {
-				return err
-			}
-		}
-		l.lowerFDs = append(l.lowerFDs, fd)
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ type Setup struct {
 	// Namespaces, when set, keeps the user namespaces of id-mapped binds for
 	// further containers.
 	Namespaces *UserNamespaces
+	// Lowers, when set, keeps the layers' mounts for further containers.
+	Lowers *Lowers
 
 	oldKernel bool // tests: do as on a kernel before 6.15
 }
