@@ -146,6 +146,7 @@ func (c *Controller) adopt(w Wish) error {
 	}
 	c.want = want
 	clear(c.failed)
+	clear(c.left)
 	c.Wake()
 	return nil
 }

@@ -72,6 +72,10 @@ func (c *Controller) networkIDs() map[string]string {
 // makeNetworks performs the operations on networks.
 func (c *Controller) makeNetworks(ctx context.Context, op Op) error {
 	key, o := c.networkNamed(op.Target)
+	if op.Kind == OpNetworkRemove && c.inhabited(key) {
+		c.leave("network", op.Target)
+		return nil
+	}
 	words := [2]string{"Creating", "Created"}
 	if op.Kind == OpNetworkRemove {
 		words = [2]string{"Removing", "Removed"}

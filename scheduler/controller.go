@@ -71,6 +71,7 @@ type Controller struct {
 	looked    map[string]bool        // services whose last up is to see a changed image
 	inFlight  map[string]Op
 	failed    map[string]string
+	left      map[string]bool // networks and volumes that a down left to who needs them
 	waiters   map[*waiter]struct{}
 	probers   map[string]*prober
 	made      map[string]madeNetwork   // networks by key
@@ -101,7 +102,7 @@ func NewController(cfg Config) (*Controller, error) {
 	c := &Controller{
 		Config: cfg, wake: make(chan struct{}, 1),
 		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{},
-		inFlight: map[string]Op{}, failed: map[string]string{},
+		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
 		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce),

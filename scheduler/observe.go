@@ -107,6 +107,7 @@ func (c *Controller) observed() Observed {
 	for id, op := range c.inFlight {
 		seen.InFlight[id] = op.Service
 	}
+	c.withoutLeft(&seen)
 	return seen
 }
 

@@ -149,6 +149,14 @@ func (c *Controller) makeVolume(_ context.Context, op Op) error {
 }
 
 func (c *Controller) removeVolume(op Op) error {
+	users, err := c.Store.Layout.VolumeInUse(op.Target, c.Now())
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		c.leave("volume", op.Target)
+		return nil
+	}
 	c.emit(Event{Type: "volume", Name: op.Target, Progress: "Removing"})
 	if err := c.Store.Layout.RemoveVolume(op.Target); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", op.Target, err)

@@ -88,20 +88,9 @@ func runVolumeLs(_ context.Context, a *app, o *volumeLsOptions) error {
 		shown := filter.any("name", func(part string) bool { return strings.Contains(v.Name, part) }) &&
 			filter.labelled(v.Labels) && filter.is("driver", "local") &&
 			filter.any("dangling", func(want string) bool {
-				return (len(volumeUsers(users, v.Name)) == 0) == (want == "true" || want == "1")
+				return (len(scheduler.VolumeUsers(users, v.Name)) == 0) == (want == "true" || want == "1")
 			})
 		return !shown
 	})
 	return printVolumes(a, all, o.format, o.quiet)
-}
-
-// volumeUsers are the containers that mount a volume, running or not.
-func volumeUsers(all []scheduler.Container, name string) []string {
-	var out []string
-	for _, c := range all {
-		if c.UsesVolume(name) {
-			out = append(out, c.Name)
-		}
-	}
-	return out
 }

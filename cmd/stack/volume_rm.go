@@ -55,11 +55,11 @@ func (a *app) removeVolume(name string) error {
 	if _, err := a.volume(name); err != nil {
 		return err
 	}
-	all, err := a.layout.Containers(time.Now())
+	users, err := a.layout.VolumeInUse(name, time.Now())
 	if err != nil {
-		return fmt.Errorf("cannot tell whether volume %s is in use: %w", name, err)
+		return err
 	}
-	if users := volumeUsers(all, name); len(users) > 0 {
+	if len(users) > 0 {
 		return fmt.Errorf("cannot remove volume %s: it is in use by %s", name, strings.Join(users, ", "))
 	}
 	if err := a.layout.RemoveVolume(name); err != nil {
@@ -107,7 +107,7 @@ func runVolumePrune(_ context.Context, a *app, o *pruneOptions) error {
 		return fmt.Errorf("cannot tell which volumes are in use: %w", err)
 	}
 	return pruneVolumes(a, all, func(v scheduler.Volume) bool {
-		return (v.Anonymous || o.all) && filter.labelled(v.Labels) && len(volumeUsers(users, v.Name)) == 0
+		return (v.Anonymous || o.all) && filter.labelled(v.Labels) && len(scheduler.VolumeUsers(users, v.Name)) == 0
 	})
 }
 
