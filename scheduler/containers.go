@@ -83,5 +83,5 @@ func (c Container) Layers() ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return d.Image.Layers, err
+	return slices.Concat(d.Image.Layers, d.Layers), err
 }

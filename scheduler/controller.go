@@ -67,8 +67,9 @@ type Controller struct {
 	mu        sync.Mutex
 	want      Want
 	instances map[string]*Instance
-	images    map[string]image.Image // by service, of the last resolution
-	looked    map[string]bool        // services whose last up is to see a changed image
+	images    map[string]image.Image       // by service, of the last resolution
+	looked    map[string]bool              // services whose last up is to see a changed image
+	sources   map[string]map[string]string // by service, digests of the images it mounts, by reference
 	inFlight  map[string]Op
 	failed    map[string]string
 	left      map[string]bool // networks and volumes that a down left to who needs them
@@ -101,7 +102,7 @@ func NewController(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		Config: cfg, wake: make(chan struct{}, 1),
-		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{},
+		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{}, sources: map[string]map[string]string{},
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
 		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -29,6 +30,8 @@ type Details struct {
 	// spec.Encode gives them and without contents: a restart has them as they were.
 	// Secrets and configs that come from a file are read anew.
 	objects []byte
+	// Layers are those of the images that it mounts, from the first start on.
+	Layers []string
 }
 
 const detailsVersion = 1
@@ -40,6 +43,7 @@ type detailsFile struct {
 	Mounts   []UserMount     `json:",omitempty"`
 	Networks []string        `json:",omitempty"`
 	Objects  json.RawMessage `json:",omitempty"`
+	Layers   []string        `json:",omitempty"`
 }
 
 func (s *Store) detailsPath(id string) string { return filepath.Join(s.LayerDir(id), "container.json") }
@@ -50,7 +54,7 @@ func (s *Store) SaveDetails(id string, d Details) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks, d.objects})
+	b, err := json.Marshal(detailsFile{detailsVersion, service, d.Image, d.Mounts, d.Networks, d.objects, d.Layers})
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func (s *Store) LoadDetails(id string) (Details, error) {
 		return Details{}, fmt.Errorf("%s has format %d, this stack reads %d", s.detailsPath(id), f.Version, detailsVersion)
 	}
 	service, err := spec.DecodeService(f.Service)
-	return Details{service, f.Image, f.Mounts, f.Networks, f.Objects}, err
+	return Details{service, f.Image, f.Mounts, f.Networks, f.Objects, f.Layers}, err
 }
 
 // detail records what a new container is made of; called under mu. A full disk
@@ -92,6 +96,10 @@ func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Imag
 func (l *launch) detail() {
 	d := newDetails(l.stack, l.svc, l.img)
 	d.Mounts = l.out.Mounts
+	for _, img := range l.sources {
+		d.Layers = append(d.Layers, img.Layers...)
+	}
+	slices.Sort(d.Layers)
 	if err := l.c.Store.SaveDetails(l.i.ID, d); err != nil {
 		l.c.Log.Warn("cannot record what a container is made of", "container", l.i.Name, "error", err)
 	}

@@ -109,7 +109,7 @@ func (c *Controller) create(op Op, old *Instance) error {
 	img := c.images[op.Service]
 	i := &Instance{
 		ID: newID(), Name: op.Target, Service: op.Service, Number: op.Number,
-		Hash: c.want.Hashes[op.Service], Image: svc.Image, Digest: img.Digest,
+		Hash: c.want.Hashes[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
 		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil,
 	}
 	if err := c.describe(i, svc, img); err != nil {

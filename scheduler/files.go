@@ -49,7 +49,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	in := TranslateInput{
 		Project: w.Stack.Project, Service: filesOnly(w.Stack.Project, svc), Image: img,
 		Instance: Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff},
-		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{},
+		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{},
 		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
 	}
 	if !HostUserNS(w.Stack.Project, svc) {
@@ -59,7 +59,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		}
 		in.IDs = &ids
 	}
-	if err := s.mountSources(&in); err != nil {
+	if err := s.mountSources(ctx, images, &in); err != nil {
 		return runtime.Bundle{}, err
 	}
 	out, err := Translate(in)
@@ -87,13 +87,17 @@ func filesOnly(p *types.Project, s types.ServiceConfig) types.ServiceConfig {
 }
 
 // mountSources tells where the mounts come from, without making any.
-func (s *Store) mountSources(in *TranslateInput) error {
+func (s *Store) mountSources(ctx context.Context, images Images, in *TranslateInput) error {
 	mounts, err := UserMounts(in.Project, in.Service, in.Image, in.Instance.Name, nil)
 	if err != nil {
 		return err
 	}
 	for _, m := range mounts {
 		switch m.Type {
+		case types.VolumeTypeImage:
+			if in.Sources[m.Source], err = images.Resolve(ctx, m.Source); err != nil {
+				return err
+			}
 		case types.VolumeTypeVolume:
 			in.Volumes[m.Source] = s.Layout.VolumeData(m.Source)
 		case types.VolumeTypeBind:

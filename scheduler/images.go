@@ -33,9 +33,18 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 	if err != nil {
 		return image.Image{}, err
 	}
+	sources := map[string]image.Image{}
+	for _, v := range svc.Volumes {
+		if v.Type == types.VolumeTypeImage {
+			if sources[v.Source], err = c.imageOf(ctx, service, v.Source); err != nil {
+				return image.Image{}, err
+			}
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.images[service] = img
+	c.sources[service] = digestsOf(sources)
 	return img, nil
 }
 

@@ -44,7 +44,9 @@ type Instance struct {
 	Hash   string
 	Image  string
 	Digest string
-	Labels map[string]string `json:",omitempty"`
+	// Sources are the digests of the images that it mounts, by reference.
+	Sources map[string]string `json:",omitempty"`
+	Labels  map[string]string `json:",omitempty"`
 	// StopSignal and Grace are kept here so that a replica can be stopped when
 	// its service is gone from the file.
 	StopSignal string

@@ -78,9 +78,11 @@ type launch struct {
 	img   image.Image
 	made  image.Image // recorded at the instance's creation
 	peers map[string]Peer
-	out   Translated
-	stdio Stdio
-	begun time.Time
+	// sources are the images mounted as volumes, by reference.
+	sources map[string]image.Image
+	out     Translated
+	stdio   Stdio
+	begun   time.Time
 }
 
 // run goes from record to running program.

@@ -92,7 +92,7 @@ func (c *Controller) cleanUp(ctx context.Context, i *Instance) {
 func (c *Controller) observed() Observed {
 	seen := Observed{
 		Networks: c.seenNetworks(), Volumes: c.seenVolumes(),
-		Digests: map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
+		Digests: map[string]string{}, Sources: map[string]map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
 	}
 	for _, i := range c.instances {
 		seen.Instances = append(seen.Instances, i)
@@ -102,6 +102,7 @@ func (c *Controller) observed() Observed {
 		seen.Digests[service] = ""
 		if c.looked[service] {
 			seen.Digests[service] = img.Digest
+			seen.Sources[service] = c.sources[service]
 		}
 	}
 	for id, op := range c.inFlight {

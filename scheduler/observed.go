@@ -16,6 +16,9 @@ type Observed struct {
 	// image was not resolved since the last command is absent. It is empty where
 	// nobody asked to look for another image: what is there stays.
 	Digests map[string]string
+	// Sources are the digests of the images that a service mounts, by service and
+	// reference.
+	Sources map[string]map[string]string
 	// InFlight are the IDs of operations under way, and the services they serve.
 	InFlight map[string]string
 	// Failed are operations that ended with an error that only a new command may

@@ -80,6 +80,16 @@ func (p *preflight) image(svc types.ServiceConfig) {
 	if err := image.Check(image.Absolute(svc.Image, p.st.WorkingDir)); err != nil {
 		p.say("image", err.Error(), "services", svc.Name, "image")
 	}
+	for n, h := range svc.PreStart {
+		if err := image.Check(image.Absolute(h.Image, p.st.WorkingDir)); err != nil && h.Image != svc.Image {
+			p.say("image", err.Error(), "services", svc.Name, "pre_start", strconv.Itoa(n), "image")
+		}
+	}
+	for n, v := range svc.Volumes {
+		if err := image.Check(image.Absolute(v.Source, p.st.WorkingDir)); v.Type == types.VolumeTypeImage && err != nil {
+			p.say("image", err.Error(), "services", svc.Name, "volumes", strconv.Itoa(n), "source")
+		}
+	}
 }
 
 func (p *preflight) binds(svc types.ServiceConfig) {

@@ -243,8 +243,17 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "its configuration changed"
 	case resolved && digest != "" && r.Digest != digest:
 		return "its image changed"
+	case p.sourcesChanged(r):
+		return "an image that it mounts changed"
 	}
 	return ""
+}
+
+// sourcesChanged reports whether another image is mounted by now, where a command
+// since has looked.
+func (p *planner) sourcesChanged(r *Instance) bool {
+	now, looked := p.seen.Sources[r.Service]
+	return looked && !maps.Equal(r.Sources, now)
 }
 
 // run plans a fresh replica's way to running, paused or restarted.

@@ -91,7 +91,7 @@ func (w *world) apply(want Want, op Op) {
 		w.drop(op.Instance)
 		w.seen.Instances = append(w.seen.Instances, &Instance{
 			ID: fmt.Sprint(w.next), Name: op.Target, Service: op.Service, Number: op.Number, Created: w.now,
-			Hash: want.Hashes[op.Service], Digest: w.seen.Digests[op.Service],
+			Hash: want.Hashes[op.Service], Digest: w.seen.Digests[op.Service], Sources: w.seen.Sources[op.Service],
 			State: StateCreated, CreatedSeq: want.Sequence, Replaces: op.Kind == OpReplace,
 		})
 	case OpHook:

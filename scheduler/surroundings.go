@@ -15,6 +15,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns/dns"
+	"stack/runtime/image"
 )
 
 // surroundings fills in what Translate must know of this machine for one start.
@@ -34,7 +35,7 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 	if err != nil {
 		return err
 	}
-	in.Owners = map[string]BindOwner{}
+	in.Owners, in.Sources = map[string]BindOwner{}, map[string]image.Image{}
 	for _, m := range mounts {
 		switch m.Type {
 		case types.VolumeTypeVolume:
@@ -43,8 +44,13 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 			if in.Owners[m.Source], err = bindOwner(m); err != nil {
 				return err
 			}
+		case types.VolumeTypeImage:
+			if in.Sources[m.Source], err = l.c.imageOf(ctx, l.i.Service, m.Source); err != nil {
+				return err
+			}
 		}
 	}
+	l.sources = in.Sources
 	if in.Secrets, err = contents(l.stack, l.stack.Secrets); err != nil {
 		return err
 	}

@@ -88,6 +88,8 @@ type TranslateInput struct {
 	Layer string
 	// Volumes maps each volume's name to its directory on the host.
 	Volumes map[string]string
+	// Sources are the images mounted as volumes, by reference.
+	Sources map[string]image.Image
 	// VolumesFrom holds the UserMounts of each container in volumes_from, by the
 	// reference without its mode ("db", "container:NAME").
 	VolumesFrom map[string][]UserMount

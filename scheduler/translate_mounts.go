@@ -46,11 +46,11 @@ func (t *translator) mounts() (err error) {
 		}
 	}
 	for _, m := range t.out.Mounts {
-		sm, err := t.userMount(m)
+		sm, err := t.userMounts(m)
 		if err != nil {
 			return fmt.Errorf("mount at %s: %w", m.Target, err)
 		}
-		t.spec.Mounts = append(t.spec.Mounts, sm)
+		t.spec.Mounts = append(t.spec.Mounts, sm...)
 	}
 	return nil
 }
@@ -103,6 +103,14 @@ func (t *translator) ipcMounts(quiet []string) []specs.Mount {
 	shm.Type, shm.Source = "tmpfs", "shm"
 	shm.Options = append(slices.Clone(quiet), "mode=1777", fmt.Sprintf("size=%d", size))
 	return []specs.Mount{mqueue, shm}
+}
+
+func (t *translator) userMounts(m UserMount) ([]specs.Mount, error) {
+	if m.Type == types.VolumeTypeImage {
+		return t.imageMounts(m)
+	}
+	one, err := t.userMount(m)
+	return []specs.Mount{one}, err
 }
 
 func (t *translator) userMount(m UserMount) (specs.Mount, error) {

@@ -280,8 +280,8 @@ func TestTranslateRefuses(t *testing.T) {
 		`bind source "/gone" does not exist`: spec(func(s *types.ServiceConfig) {
 			s.Volumes = []types.ServiceVolumeConfig{{Type: "bind", Source: "/gone", Target: "/a"}}
 		}),
-		`type "image" are not supported`: spec(func(s *types.ServiceConfig) {
-			s.Volumes = []types.ServiceVolumeConfig{{Type: "image", Source: "x", Target: "/a"}}
+		`type "npipe" are not supported`: spec(func(s *types.ServiceConfig) {
+			s.Volumes = []types.ServiceVolumeConfig{{Type: "npipe", Source: "x", Target: "/a"}}
 		}),
 		"leads out of the volume": spec(func(s *types.ServiceConfig) {
 			s.Volumes = []types.ServiceVolumeConfig{{Type: "volume", Source: "data", Target: "/a", Volume: &types.ServiceVolumeVolume{Subpath: "../x"}}}

@@ -16,8 +16,8 @@ import (
 // UserMount is one mount that a service or its image asks for, with names
 // resolved but nothing looked up on the machine.
 type UserMount struct {
-	Type   string // types.VolumeTypeBind, VolumeTypeVolume or VolumeTypeTmpfs
-	Source string // bind: host path; volume: its name on the machine
+	Type   string // types.VolumeTypeBind, VolumeTypeVolume, VolumeTypeTmpfs or VolumeTypeImage
+	Source string // bind: host path; volume: its name on the machine; image: its reference
 	Target string
 	// Key is the volume's key in the project; empty for anonymous ones.
 	Key       string `json:",omitempty"`
@@ -29,7 +29,7 @@ type UserMount struct {
 	// disabled, writable, readonly).
 	Propagation, Recursive string `json:",omitempty"`
 	// NoCopy leaves an empty volume empty on first use; Subpath mounts a
-	// directory inside the volume.
+	// directory inside the volume or image.
 	NoCopy  bool   `json:",omitempty"`
 	Subpath string `json:",omitempty"`
 	// Options of a tmpfs, in the form of mount(8).
@@ -110,6 +110,11 @@ func volumeMount(p *types.Project, v types.ServiceVolumeConfig, instance string)
 			m.Anonymous, m.Source = true, AnonymousVolume(instance, path.Clean(v.Target))
 		} else {
 			m.Source = VolumeName(p, m.Key)
+		}
+	case types.VolumeTypeImage:
+		m.Source, m.ReadOnly = image.Absolute(v.Source, p.WorkingDir), true
+		if v.Image != nil {
+			m.Subpath = v.Image.SubPath
 		}
 	case types.VolumeTypeTmpfs:
 		m.Source = ""

@@ -53,6 +53,9 @@ func NewWant(w Wish) (Want, error) {
 }
 
 func (w *Want) addObjects(svc types.ServiceConfig) {
+	for step := range svc.PreStart {
+		w.addObjects(hookService(svc, step))
+	}
 	for _, key := range attachments(svc) {
 		n := w.Stack.Networks[key]
 		w.Networks[key] = Object{Key: key, Name: NetworkName(w.Stack.Project, key), Hash: NetworkHash(n), External: bool(n.External)}

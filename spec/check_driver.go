@@ -17,7 +17,7 @@ func checkDrivers(m *model, r *report) {
 	for _, s := range m.used() {
 		oneOf(r, s.v.get("deploy", "mode"), "deploy mode", "replicated")
 		for _, item := range s.v.get("volumes").list() {
-			oneOf(r, item.get("type"), "volume type", "volume", "bind", "tmpfs")
+			oneOf(r, item.get("type"), "volume type", "volume", "bind", "tmpfs", "image")
 		}
 	}
 }

@@ -47,6 +47,9 @@ func checkMount(r *report, targets map[string]place, item *value) {
 	if item.get("type").text() == types.VolumeTypeBind && item.get("source").text() == "" {
 		r.add(item.at, "mount", "a bind mount needs a source", "")
 	}
+	if item.get("type").text() == types.VolumeTypeImage && item.get("source").text() == "" {
+		r.add(item.at, "mount", "an image mount needs an image as its source", "")
+	}
 	mountAt(r, targets, target.text(), target.at)
 }
 

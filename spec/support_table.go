@@ -99,7 +99,7 @@ func mountSupport() []support {
 		warn("it means something on macOS only", "volumes.[].consistency"),
 		warn("files are not relabelled", "volumes.[].bind.selinux"),
 		warn("labels belong to the volume under volumes", "volumes.[].volume.labels"),
-		refuse("images as volumes come with the image store", "volumes.[].image"),
+		ok("volumes.[].image", "volumes.[].image.subpath"),
 	)
 }
 

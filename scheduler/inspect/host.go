@@ -160,7 +160,7 @@ func logConfig(s types.ServiceConfig) LogConfig {
 func binds(f Facts) []string {
 	out := []string{}
 	for _, m := range f.Details.Mounts {
-		if m.Type == types.VolumeTypeTmpfs || m.Anonymous {
+		if m.Type == types.VolumeTypeTmpfs || m.Type == types.VolumeTypeImage || m.Anonymous {
 			continue
 		}
 		mode := "rw"

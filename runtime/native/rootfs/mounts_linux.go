@@ -17,6 +17,7 @@ type mount struct {
 	fd       int // detached, or -1 while it must be made inside the namespace
 	attached bool
 	binds    []cgroupBind // of a cgroup v1 tree
+	layers   *tree        // of an overlay without upper
 }
 
 // prepareMount opens what belongs to the host.
@@ -32,6 +33,8 @@ func (b *builder) prepareMount(m specs.Mount) (mount, error) {
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		p.binds, err = b.prepareCgroups()
 	case m.Type == "tmpfs", m.Type == "devpts", isSpecial(m.Type):
+	case len(p.lowerDirs()) > 0:
+		p.layers, err = b.prepareImage(p.lowerDirs(), &p)
 	default:
 		p.fd, err = b.prepareFilesystem(&p)
 	}
@@ -52,7 +55,36 @@ func (b *builder) prepareFilesystem(p *mount) (int, error) {
 		fs.flag("ro")
 	}
 	setData(fs, p.data)
-	return b.keep(fs.mount(p.flags()))
+	fd, err := b.keep(fs.mount(p.flags()))
+	if err != nil {
+		return -1, err
+	}
+	err = b.mapBind(p, fd)
+	if errors.Is(err, ErrNoIDMap) {
+		b.warn("files of %q belong to nobody inside the container: %v", p.Destination, err)
+		err = nil
+	}
+	if err != nil || p.subpath == "" {
+		return fd, err
+	}
+	return b.beneath(fd, p.subpath)
+}
+
+// beneath copies the part of a detached mount at a path, which no link leads out of.
+func (b *builder) beneath(fd int, path string) (int, error) {
+	sub, err := openHow(fd, path, unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return -1, fmt.Errorf("cannot open its subpath %q: %w", path, err)
+	}
+	defer unix.Close(sub)
+	part, err := b.keep(cloneTree(sub, "", false))
+	if err != nil {
+		return -1, fmt.Errorf("cannot mount its subpath %q (before Linux 6.15 only whole file systems can be): %w", path, err)
+	}
+	return part, nil
 }
 
 func setData(fs *fsContext, words []string) {
@@ -86,6 +118,8 @@ func (b *builder) attachMount(m *mount) error {
 		return b.attachTmpfs(m)
 	case m.Type == "devpts":
 		return b.attachDevpts(m)
+	case m.layers != nil:
+		return b.attachImage(m)
 	}
 	if err := propagate(m.fd, m.propagation, b.setup.UserNS != nil); err != nil {
 		return err

@@ -30,11 +30,8 @@ func (b *builder) attachRoot() error {
 	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fmt.Errorf("cannot attach the root file system: %w", err)
 	}
-	for i := range b.overlays {
-		if b.overlays[i].legacy == nil {
-			continue
-		}
-		if err := b.mountLegacy(&b.overlays[i]); err != nil {
+	for _, t := range b.legacyTrees() {
+		if err := b.mountLegacy(t); err != nil {
 			return err
 		}
 	}
