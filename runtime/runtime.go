@@ -110,6 +110,9 @@ type File struct {
 	UID, GID uint32 // container ids
 	Mode     os.FileMode
 	Writable bool
+	// Append, when set, is called once Attach has returned: what it gives follows
+	// Content.
+	Append func() []byte `json:"-"`
 }
 
 // Created tells what Create made.

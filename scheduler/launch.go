@@ -82,6 +82,7 @@ type launch struct {
 	sources map[string]image.Image
 	out     Translated
 	stdio   Stdio
+	leases  []netns.Lease // of the last attach
 	begun   time.Time
 }
 
@@ -260,6 +261,9 @@ func (l *launch) create(ctx context.Context) error {
 	b := l.out.Bundle(l.i.ID)
 	b.Stdin, b.Stdout, b.Stderr = l.stdio.Stdin, l.stdio.Stdout, l.stdio.Stderr
 	b.Attach = l.attach
+	if n := slices.IndexFunc(b.Files, func(f runtime.File) bool { return f.Target == hostsFile }); n >= 0 {
+		b.Files[n].Append = func() []byte { return ownHosts(l.leases, l.out.Hostname, l.svc.DomainName) }
+	}
 	b.Adopt = func(ctx context.Context, pid int) error {
 		return l.c.Keeper.Adopt(ctx, l.i.ID, pid, l.c.Store.ExitPath(l.i.ID))
 	}
@@ -297,7 +301,8 @@ func (l *launch) attach(ctx context.Context, pid int) error {
 		i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints
 		l.c.opening[i.ID] = true
 	})
-	if _, err := l.c.Network.Attach(ctx, l.i.Endpoints, pid); err != nil {
+	var err error
+	if l.leases, err = l.c.Network.Attach(ctx, l.i.Endpoints, pid); err != nil {
 		return err
 	}
 	return l.c.dns.serve(ctx, l.i.ID, pid, l.c.resolverClient(l.svc, l.i.Endpoints))

@@ -105,9 +105,7 @@ type TranslateInput struct {
 	// ResolvConf is the content of /etc/resolv.conf; Hosts, for network_mode host,
 	// that of the host's /etc/hosts.
 	ResolvConf, Hosts []byte
-	// Addresses are the container's own, for /etc/hosts, where known; HostGateway
-	// is what host-gateway in extra_hosts stands for.
-	Addresses   []string
+	// HostGateway is what host-gateway in extra_hosts stands for.
 	HostGateway string
 	Machine     Machine
 	// Seccomp gives the default profile for a set of capabilities, LoadSeccomp

@@ -15,8 +15,11 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"stack/netns"
 	"stack/runtime"
 )
+
+const hostsFile = "/etc/hosts"
 
 // files are the three that Docker gives a container, also inside a volume at
 // /etc. Where the user mounts one of them, the user's is used. With a read-only
@@ -31,7 +34,7 @@ func (t *translator) files() error {
 		content []byte
 	}{
 		{"/etc/hostname", []byte(t.out.Hostname + "\n")},
-		{"/etc/hosts", hosts},
+		{hostsFile, hosts},
 		{"/etc/resolv.conf", t.in.ResolvConf},
 	} {
 		mounted := func(m UserMount) bool { return m.Target == f.target }
@@ -64,14 +67,25 @@ func (t *translator) hosts() ([]byte, error) {
 			fmt.Fprintf(&b, "%s\t%s\n", ip, name)
 		}
 	}
-	names := t.out.Hostname
-	if t.s.DomainName != "" {
-		names = t.out.Hostname + "." + t.s.DomainName + " " + t.out.Hostname
-	}
-	for _, ip := range t.in.Addresses {
-		fmt.Fprintf(&b, "%s\t%s\n", ip, names)
-	}
 	return b.Bytes(), nil
+}
+
+// ownHosts are the lines of /etc/hosts for a container's own addresses, which are
+// known once it is attached.
+func ownHosts(leases []netns.Lease, hostname, domain string) []byte {
+	names := hostname
+	if domain != "" {
+		names = hostname + "." + domain + " " + hostname
+	}
+	var b bytes.Buffer
+	for _, l := range leases {
+		for _, ip := range []netip.Addr{l.IPv4, l.IPv6} {
+			if ip.IsValid() {
+				fmt.Fprintf(&b, "%s\t%s\n", ip, names)
+			}
+		}
+	}
+	return b.Bytes()
 }
 
 // objects places secrets at /run/secrets/NAME and configs at /NAME.

@@ -230,7 +230,7 @@ func (c *creating) build(ctx context.Context) error {
 	if c.Attach != nil {
 		both.Go(func() error { return c.Attach(inner, c.child.pid) })
 	}
-	err = both.Wait()
+	err = result.Finish(both.Wait())
 	c.warnings = append(c.warnings, result.Warnings...)
 	c.child.terminal = result.ConsolePeer
 	if result.Console != nil {

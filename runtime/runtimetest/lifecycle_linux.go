@@ -153,11 +153,14 @@ func (s *suite) exists(t *testing.T) {
 	expect(t, "the first", b.state(), runtime.Running)
 }
 
-// Attach sees namespaces, Adopt comes before the program, and a failure of
-// either undoes the container.
+// Attach sees namespaces, a file may end with what it found, Adopt comes before
+// the program, and a failure of either undoes the container.
 func (s *suite) callbacks(t *testing.T) {
 	var attached, adopted int
-	b := s.create(t, s.shell("ip link show dummy0 >/dev/null 2>&1; exit 4"), func(b *runtime.Bundle) {
+	b := s.create(t, s.shell("cat /note; exit 4"), func(b *runtime.Bundle) {
+		b.Files = []runtime.File{{Target: "/note", Content: []byte("attached "), Mode: 0o444, Append: func() []byte {
+			return fmt.Append(nil, attached != 0)
+		}}}
 		b.Attach = func(_ context.Context, pid int) error {
 			attached = pid
 			_, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
@@ -167,6 +170,9 @@ func (s *suite) callbacks(t *testing.T) {
 	})
 	expect(t, "attached", attached, b.created.Pid)
 	expect(t, "adopted", adopted, b.created.Pid)
+	b.start()
+	expect(t, "code", b.wait(), 4)
+	expect(t, "output", b.output(), "attached true")
 
 	no := errors.New("no")
 	for name, change := range map[string]func(*runtime.Bundle){

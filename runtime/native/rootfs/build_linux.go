@@ -209,6 +209,9 @@ func (b *builder) close() {
 }
 
 func (r *Result) close() {
+	for _, u := range r.Unfinished {
+		u.file.Close()
+	}
 	for _, f := range []*os.File{r.Console, r.ConsolePeer} {
 		if f != nil {
 			f.Close()

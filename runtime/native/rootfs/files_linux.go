@@ -85,7 +85,11 @@ func (b *builder) writeFile(top int, name string, f runtime.File) error {
 		return err
 	}
 	file := os.NewFile(uintptr(fd), f.Target)
-	defer file.Close()
+	if f.Append != nil {
+		b.result.Unfinished = append(b.result.Unfinished, Unfinished{file, f.Append})
+	} else {
+		defer file.Close()
+	}
 	if _, err := file.Write(f.Content); err != nil {
 		return err
 	}

@@ -59,8 +59,31 @@ type Result struct {
 	// Console is the terminal's master and ConsolePeer the container's side,
 	// when a terminal was asked for. The caller closes both.
 	Console, ConsolePeer *os.File
+	// Unfinished are files with an Append, to be closed by Finish.
+	Unfinished []Unfinished
 	// Warnings tell what this machine could not do as asked.
 	Warnings []string
+}
+
+// Unfinished is a file of the container whose end is not known yet.
+type Unfinished struct {
+	file *os.File
+	rest func() []byte
+}
+
+// Finish writes the rest of the unfinished files, unless err is set, and closes
+// them.
+func (r *Result) Finish(err error) error {
+	for _, u := range r.Unfinished {
+		if err == nil {
+			if _, err = u.file.Write(u.rest()); err != nil {
+				err = fmt.Errorf("cannot write file %q: %w", u.file.Name(), err)
+			}
+		}
+		u.file.Close()
+	}
+	r.Unfinished = nil
+	return err
 }
 
 // ErrNoIDMap says that a file system cannot be mounted id-mapped.
