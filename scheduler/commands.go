@@ -144,7 +144,7 @@ func (c *Controller) adopt(w Wish) error {
 	if err := c.Store.SaveWish(w); err != nil {
 		return err
 	}
-	c.want = want
+	c.want, c.shared = want, newShared()
 	clear(c.failed)
 	clear(c.left)
 	c.Wake()

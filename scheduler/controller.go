@@ -80,6 +80,7 @@ type Controller struct {
 	plugged   map[string]bool          // containers that may have links, ports, streams
 	proxies   map[string]*proxies      // by container
 	held      map[string]chan struct{} // one-offs that wait for their client
+	shared    *shared                  // of the command that stands
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request
@@ -106,7 +107,7 @@ func NewController(cfg Config) (*Controller, error) {
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
 		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
-		starts: make(chan struct{}, startsAtOnce),
+		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
 	}
 	c.network = newCoalescer(c.applyNetwork)
 	c.dns = newResolver(cfg.Network, cfg.Keeper, cfg.Log)

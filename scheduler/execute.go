@@ -84,11 +84,19 @@ func (c *Controller) instance(id string) (Instance, bool) {
 
 // update changes an instance under mu and records it.
 func (c *Controller) update(id string, f func(*Instance)) {
+	c.alter(id, func(i *Instance) {
+		f(i)
+		c.save(i)
+	})
+}
+
+// alter changes an instance under mu without recording it: what need not outlive
+// this controller.
+func (c *Controller) alter(id string, f func(*Instance)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i, ok := c.instances[id]; ok {
 		f(i)
-		c.save(i)
 	}
 }
 

@@ -31,8 +31,14 @@ type idFile struct {
 	Projects map[string]uint32
 }
 
-// AllocateIDs returns the project's id range, choosing one on first use.
+// AllocateIDs returns the project's id range, choosing one on first use. It is asked
+// at every start and read once: only ReleaseIDs ends the range.
 func (s *Store) AllocateIDs() (IDRange, error) {
+	s.ids.mu.Lock()
+	defer s.ids.mu.Unlock()
+	if s.ids.got.Size > 0 {
+		return s.ids.got, nil
+	}
 	var r IDRange
 	err := s.withIDs(func(f *idFile) error {
 		if base, ok := f.Projects[s.Project]; ok {
@@ -55,11 +61,15 @@ func (s *Store) AllocateIDs() (IDRange, error) {
 	if err != nil {
 		return IDRange{}, fmt.Errorf("cannot allocate user ids: %w", err)
 	}
+	s.ids.got = r
 	return r, nil
 }
 
 // ReleaseIDs gives the project's range back.
 func (s *Store) ReleaseIDs() error {
+	s.ids.mu.Lock()
+	defer s.ids.mu.Unlock()
+	s.ids.got = IDRange{}
 	return s.withIDs(func(f *idFile) error {
 		delete(f.Projects, s.Project)
 		return nil

@@ -1,10 +1,10 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -93,47 +93,40 @@ func objectLabels(own map[string]string, project, kind, key string) map[string]s
 	return labels
 }
 
-// compareNames orders container names so that web-2 comes before web-10.
+// compareNames orders container names so that web-2 comes before web-10. Every turn
+// sorts every container: it allocates nothing.
 func compareNames(a, b string) int {
-	return slices.CompareFunc(pieces(a), pieces(b), func(x, y piece) int {
-		if x.number != y.number || x.text == "" && y.text == "" {
-			return x.number - y.number
+	for a != "" && b != "" {
+		var x, y piece
+		x, a = cutPiece(a)
+		y, b = cutPiece(b)
+		if c := cmp.Or(cmp.Compare(x.number, y.number), cmp.Compare(x.text, y.text)); c != 0 {
+			return c
 		}
-		if x.text < y.text {
-			return -1
-		}
-		if x.text > y.text {
-			return 1
-		}
-		return 0
-	})
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
+// piece is a run of digits, or of other characters, of a name.
 type piece struct {
 	text   string
 	number int
 }
 
-// pieces splits a name into runs of digits and of other characters.
-func pieces(s string) []piece {
-	var out []piece
-	for i := 0; i < len(s); {
-		j := i
-		digit := isDigit(s[i])
-		for j < len(s) && isDigit(s[j]) == digit && (!digit || j-i < 9) {
-			j++
-		}
-		p := piece{text: s[i:j]}
+// cutPiece splits off the first run.
+func cutPiece(s string) (p piece, rest string) {
+	digit := isDigit(s[0])
+	n := 0
+	for n < len(s) && isDigit(s[n]) == digit && (!digit || n < 9) {
 		if digit {
-			p = piece{}
-			for _, d := range s[i:j] {
-				p.number = p.number*10 + int(d-'0')
-			}
+			p.number = p.number*10 + int(s[n]-'0')
 		}
-		out = append(out, p)
-		i = j
+		n++
 	}
-	return out
+	if !digit {
+		p.text = s[:n]
+	}
+	return p, s[n:]
 }
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }

@@ -80,6 +80,7 @@ type launch struct {
 	peers map[string]Peer
 	// sources are the images mounted as volumes, by reference.
 	sources map[string]image.Image
+	shared  *shared
 	out     Translated
 	stdio   Stdio
 	leases  []netns.Lease // of the last attach
@@ -107,7 +108,7 @@ func (l *launch) gather(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.stack, l.svc, l.made = b.project, b.service, b.image
+	l.stack, l.svc, l.made, l.shared = b.project, b.service, b.image, c.shared
 	l.peers = map[string]Peer{}
 	for _, ref := range joined(l.svc) {
 		peer, err := c.peer(ctx, ref)
@@ -150,20 +151,16 @@ func (l *launch) clear(ctx context.Context) error {
 
 func (l *launch) translate(ctx context.Context) error {
 	c := l.c
-	user, home, err := image.LookupUser(l.img, userOf(l.svc, l.img), nil)
-	if err != nil {
-		return err
-	}
-	groups, err := image.LookupGroups(l.img, l.svc.GroupAdd)
+	who, err := l.shared.account(l.img, userOf(l.svc, l.img), l.svc.GroupAdd)
 	if err != nil {
 		return err
 	}
 	in := TranslateInput{
-		Project: l.stack, Service: l.svc, Image: l.img, User: user, Home: home, Groups: groups,
+		Project: l.stack, Service: l.svc, Image: l.img, User: who.user, Home: who.home, Groups: who.groups,
 		Instance: Identity{ID: l.i.ID, Name: l.i.Name, Number: l.i.Number, OneOff: l.i.OneOff},
 		Scale:    c.scaleOf(l.i.Service), ConfigHash: l.i.Hash, Version: c.Version,
 		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
-		Machine: c.Machine, Seccomp: c.Seccomp, LoadSeccomp: c.LoadSeccomp,
+		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), LoadSeccomp: c.LoadSeccomp,
 	}
 	if !HostUserNS(l.stack, l.svc) {
 		ids, err := c.Store.AllocateIDs()
@@ -296,8 +293,9 @@ func (l *launch) attach(ctx context.Context, pid int) error {
 		return l.c.Network.Loopback(ctx, pid)
 	}
 	// From here on the container is part of what Apply is told: it would detach
-	// what an earlier run had and nobody wants any more.
-	l.c.update(l.i.ID, func(i *Instance) {
+	// what an earlier run had and nobody wants any more. It is recorded when the
+	// program runs: where a controller died before, the start begins anew.
+	l.c.alter(l.i.ID, func(i *Instance) {
 		i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints
 		l.c.opening[i.ID] = true
 	})

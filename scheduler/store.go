@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"stack/spec"
 )
@@ -19,6 +20,11 @@ import (
 type Store struct {
 	Layout  Layout
 	Project string
+
+	ids struct { // see AllocateIDs
+		mu  sync.Mutex
+		got IDRange
+	}
 }
 
 // wishFile is wish.json.

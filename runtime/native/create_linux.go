@@ -150,7 +150,6 @@ func (c *creating) intend(context.Context) error {
 		Namespaces:  uint64(c.ns.all()),
 		UserNS:      c.ns.all()&unix.CLONE_NEWUSER != 0,
 		UIDs:        l.UIDMappings, GIDs: l.GIDMappings,
-		Filter:      c.plan.program.filter,
 		OOMScoreAdj: c.Spec.Process.OOMScoreAdj,
 	}
 	return c.home.write(c.record)
@@ -272,6 +271,7 @@ func (c *creating) release(ctx context.Context) (err error) {
 	rec := c.record
 	rec.Pid, rec.StartTime, rec.Steps = c.child.pid, c.child.start, c.child.control.table
 	rec.Control, rec.Listener = c.child.controlInode, c.child.listenInode
+	rec.Filter = c.plan.program.filter
 	if err := c.home.write(rec); err != nil {
 		return err
 	}

@@ -265,3 +265,38 @@ func TestLayersAreShared(t *testing.T) {
 		t.Errorf("%d layers are kept for the next container, want 1", n)
 	}
 }
+
+// A start that succeeds costs no reading of the record.
+func TestStartNeedsNoRecord(t *testing.T) {
+	m := create(t, runtimetest.Spec(runtimetest.Busybox(t), "sleep", "1000"))
+	record := m.path(m.id) + "/" + recordName
+	check(t, os.Rename(record, record+".away"))
+	check(t, m.Start(context.Background(), m.id))
+	check(t, os.Rename(record+".away", record))
+}
+
+func TestFiltersAreShared(t *testing.T) {
+	profile := func(action specs.LinuxSeccompAction) *specs.LinuxSeccomp {
+		return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"reboot"}, Action: action}}}
+	}
+	var c filterCache
+	compile := func(p *specs.LinuxSeccomp) *filter {
+		f, err := c.compile(p)
+		check(t, err)
+		return f
+	}
+	one := profile(specs.ActErrno)
+	f := compile(one)
+	if compile(one) != f || compile(profile(specs.ActErrno)) != f {
+		t.Error("one profile is compiled twice")
+	}
+	if n := testing.AllocsPerRun(10, func() { c.given(one) }); n > 0 {
+		t.Errorf("%v allocations to find the filter of the same profile", n)
+	}
+	if killing := compile(profile(specs.ActKillProcess)); string(killing.Program) == string(f.Program) {
+		t.Error("another profile gets the same filter")
+	}
+	if compile(one); string(compile(one).Program) != string(f.Program) {
+		t.Error("the first profile gets the second's filter")
+	}
+}

@@ -49,7 +49,8 @@ type record struct {
 	// its own.
 	UserNS     bool                   `json:",omitempty"`
 	UIDs, GIDs []specs.LinuxIDMapping `json:",omitempty"`
-	// Filter applies to every process of the container.
+	// Filter applies to every process of the container; like Steps it is not part
+	// of the intent, which nothing can be executed in.
 	Filter *filter `json:",omitempty"`
 	// OOMScoreAdj is what processes get, nil to inherit.
 	OOMScoreAdj *int `json:",omitempty"`

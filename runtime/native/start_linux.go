@@ -22,19 +22,9 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 		return err
 	}
 	defer h.close()
-	rec, err := h.read()
-	if err != nil {
-		return err
-	}
-	if rec == nil {
-		return fmt.Errorf("cannot start container %s: %w", id, runtime.ErrNotRunning)
-	}
 	conn, err := h.dial()
 	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT) {
-		if ok, _ := alive(rec.Pid, rec.StartTime); ok {
-			return fmt.Errorf("container %s has been started already", id)
-		}
-		return fmt.Errorf("cannot start container %s: %w", id, runtime.ErrNotRunning)
+		return h.notWaiting()
 	}
 	if err != nil {
 		return fmt.Errorf("cannot start container %s: %w", id, err)
@@ -42,17 +32,46 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := start(conn, rec.Steps); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
+	failure, err := start(conn)
+	switch {
+	case ctx.Err() != nil && (err != nil || failure != nil):
+		return ctx.Err()
+	case failure != nil:
+		return h.explain(*failure)
 	}
-	return nil
+	return err
 }
 
-// start sends the byte and waits for the end of file, which execve(2) causes.
-func start(conn *os.File, table stub.Table) error {
+// notWaiting tells why no first process can be started.
+func (h *home) notWaiting() error {
+	rec, err := h.read()
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		if ok, _ := alive(rec.Pid, rec.StartTime); ok {
+			return fmt.Errorf("container %s has been started already", h.id)
+		}
+	}
+	return fmt.Errorf("cannot start container %s: %w", h.id, runtime.ErrNotRunning)
+}
+
+// explain names the step that failed. The record is read only here: a start that
+// succeeds has no use for it.
+func (h *home) explain(failure stub.Failure) error {
+	rec, err := h.read()
+	if err != nil {
+		return err
+	}
+	if rec == nil { // deleted meanwhile
+		return stepError(nil, failure)
+	}
+	return stepError(rec.Steps, failure)
+}
+
+// start sends the byte and waits for the end of file, which execve(2) causes, or
+// for a failure.
+func start(conn *os.File) (*stub.Failure, error) {
 	_, err := conn.Write([]byte{1})
 	var said []byte
 	if err == nil {
@@ -60,15 +79,15 @@ func start(conn *os.File, table stub.Table) error {
 	}
 	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
 		// It died, or another starter was faster, before it accepted us.
-		return fmt.Errorf("the container's first process no longer waits: %w", runtime.ErrNotRunning)
+		return nil, fmt.Errorf("the container's first process no longer waits: %w", runtime.ErrNotRunning)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot reach the container's first process: %w", err)
+		return nil, fmt.Errorf("cannot reach the container's first process: %w", err)
 	}
 	if failure, ok := stub.ParseFailure(said); ok {
-		return stepError(table, failure)
+		return &failure, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // dial connects to the first process, if it waits.
