@@ -15,7 +15,11 @@ func checkDrivers(m *model, r *report) {
 		oneOf(r, v.get("driver"), "volume driver", "local")
 	})
 	for _, s := range m.used() {
-		oneOf(r, s.v.get("deploy", "mode"), "deploy mode", "replicated")
+		mode := s.v.get("deploy", "mode")
+		oneOf(r, mode, "deploy mode", "replicated", "global")
+		if n, at := s.replicas(); mode.text() == "global" && n != 1 {
+			r.addf(at, "exclusive", "service %q is global: it has one replica on one machine, not %d", s.name, n)
+		}
 		for _, item := range s.v.get("volumes").list() {
 			oneOf(r, item.get("type"), "volume type", "volume", "bind", "tmpfs", "image")
 		}

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/format"
@@ -62,6 +63,10 @@ func checkMountOptions(r *report, item *value) {
 	known := append([]string{"ro", "rw", "nocopy", "z", "Z"}, format.Propagations...)
 	for option := range strings.SplitSeq(parts[len(parts)-1], ",") {
 		v := &value{data: option, at: item.at}
+		if slices.Contains([]string{"cached", "consistent", "delegated"}, option) {
+			r.warn(item.at, "ignored-key", fmt.Sprintf("mount option %q has no effect: %s", option, macOnly), "")
+			continue
+		}
 		oneOf(r, v, "mount option", known...)
 	}
 }

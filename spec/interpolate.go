@@ -153,7 +153,7 @@ func (in *interpolator) failed(v *value, s string, err error) {
 // warnUnset tells of variables without value and default, as Compose does.
 func (in *interpolator) warnUnset(v *value, s string) {
 	for name, variable := range template.ExtractVariables(map[string]any{"": s}, nil) {
-		if _, set := in.env[name]; !set && plain(variable) {
+		if _, set := in.env[name]; !set && plain(variable) && bare(s, name) {
 			in.report.warn(v.find("$", name), "unset-variable",
 				fmt.Sprintf("variable %s is not set: an empty string takes its place", name), in.near(name))
 		}
@@ -167,6 +167,16 @@ func (in *interpolator) near(name string) string {
 	}
 	slices.Sort(names)
 	return didYouMean(name, names)
+}
+
+// bare says that name stands in s as $NAME or ${NAME}: ${NAME:-} asks for nothing.
+func bare(s, name string) bool {
+	for _, form := range []string{"${" + name + "}", "$" + name} {
+		if strings.Contains(strings.ReplaceAll(s, "$$", ""), form) {
+			return true
+		}
+	}
+	return false
 }
 
 // plain says that a variable is used without default, alternative or requirement.

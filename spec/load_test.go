@@ -12,20 +12,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// corpus loads every good file.
-func corpus(t testing.TB) map[string]*Stack {
-	t.Helper()
-	files, _ := filepath.Glob("testdata/good/*.yaml")
-	if len(files) < 15 {
-		t.Fatalf("only %d good files", len(files))
-	}
-	stacks := map[string]*Stack{}
-	for _, f := range files {
-		stacks[filepath.Base(f)] = mustLoad(t, Options{Files: []string{f}, Environ: testEnviron})
-	}
-	return stacks
-}
-
 func mustLoad(t testing.TB, o Options) *Stack {
 	t.Helper()
 	s, err := Load(t.Context(), o)
@@ -49,14 +35,6 @@ func tempFiles(t testing.TB, files map[string]string) string {
 		}
 	}
 	return dir
-}
-
-func TestGoodFilesHaveNoDiagnostics(t *testing.T) {
-	for name, s := range corpus(t) {
-		if len(s.Warnings) > 0 {
-			t.Errorf("%s: %v", name, s.Warnings)
-		}
-	}
 }
 
 func TestLoadFollowsCompose(t *testing.T) {

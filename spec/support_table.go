@@ -4,6 +4,7 @@ import "slices"
 
 const (
 	windows  = "it exists on Windows only"
+	macOnly  = "it means something on macOS only"
 	legacy   = "it is not part of the Compose Specification"
 	oneHost  = "a stack runs on one machine"
 	gpus     = "requesting devices by driver is not built; list them under devices"
@@ -96,7 +97,7 @@ func mountSupport() []support {
 			"volumes.[].bind", "volumes.[].bind.propagation", "volumes.[].bind.create_host_path",
 			"volumes.[].bind.recursive", "volumes.[].volume", "volumes.[].volume.nocopy", "volumes.[].volume.subpath",
 			"volumes.[].tmpfs", "volumes.[].tmpfs.size", "volumes.[].tmpfs.mode"),
-		warn("it means something on macOS only", "volumes.[].consistency"),
+		warn(macOnly, "volumes.[].consistency"),
 		warn("files are not relabelled", "volumes.[].bind.selinux"),
 		warn("labels belong to the volume under volumes", "volumes.[].volume.labels"),
 		ok("volumes.[].image", "volumes.[].image.subpath"),
