@@ -16,10 +16,11 @@ func (c *Controller) runOneOff(ctx context.Context, cmd Command, reply func(Repl
 	if len(cmd.Services) != 1 || cmd.Run == nil {
 		return errors.New("run needs one service")
 	}
-	deps, err := c.apply(cmd)
+	about, err := c.apply(cmd)
 	if err != nil {
 		return err
 	}
+	deps := about.services
 	if err := c.await(ctx, 0, func(time.Time) (bool, error) { return c.ready(deps, cmd.Services[0], cmd.NoDeps) }); err != nil {
 		return err
 	}
