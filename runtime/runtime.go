@@ -65,6 +65,9 @@ type Bundle struct {
 	// Spec is the OCI runtime-spec 1.3 configuration. A bind mount's source of the
 	// form /proc/PID/root/PATH is what the container of that process has at PATH.
 	Spec *specs.Spec
+	// Directory is the OCI bundle's directory, which hooks and State tell; may be
+	// empty.
+	Directory string
 	// Root says how the root file system is put together. When it is the zero
 	// value, Spec.Root.Path is a directory used as it is.
 	Root RootFS
@@ -74,6 +77,8 @@ type Bundle struct {
 	// Stdin, Stdout and Stderr become descriptors 0, 1 and 2; nil is /dev/null.
 	// Ignored when Spec.Process.Terminal is set.
 	Stdin, Stdout, Stderr *os.File
+	// ExtraFiles become descriptors 3 and up.
+	ExtraFiles []*os.File
 	// Attach, when set, is called with the first process's pid as soon as its
 	// namespaces exist, while the root file system is being built: the place to
 	// plug in the network (/proc/PID/ns/net). Create fails if it fails.
@@ -138,7 +143,7 @@ type State struct {
 	Pid       int    // 0 when stopped
 	StartTime uint64 // see Created.StartTime
 	Created   time.Time
-	Bundle    string // directory of the container's record
+	Bundle    string // Bundle.Directory, or without one the container's record
 	// Annotations are copied from the spec.
 	Annotations map[string]string
 	// OOMKilled is the number of processes the kernel killed for memory.

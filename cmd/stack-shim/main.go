@@ -1,23 +1,38 @@
-// Command stack-shim is the lean second binary of stack, found beside the first
-// and started by it. It links runtime/shim and runtime/log only.
+// Command stack-shim is the lean second binary of stack, found beside the first:
+//
+//	stack-shim run ...      the parent of a stack's containers, started by stack
+//	stack-shim oci ...      the OCI runtime, which `stack oci` executes
+//	stack-oci ...           the same under the name of a link, for --runtime of others
 package main
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
+	"stack/runtime/oci"
 	"stack/runtime/shim"
 )
 
+// version is set at link time.
+var version = "unknown"
+
 const usage = "usage: stack-shim run --dir DIR [--ready FD] [--cgroup NAME] -- CONTROLLER...\n" +
+	"       stack-shim oci COMMAND...\n" +
 	"It is started by stack, not by hand.\n"
 
 func main() {
-	if len(os.Args) < 2 || os.Args[1] != "run" {
+	args := os.Args[1:]
+	switch {
+	case filepath.Base(os.Args[0]) == "stack-oci":
+		os.Exit(oci.Main("stack-oci", version, args))
+	case len(args) > 0 && args[0] == "oci":
+		os.Exit(oci.Main("stack oci", version, args[1:]))
+	case len(args) == 0 || args[0] != "run":
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	if err := run(os.Args[2:]); err != nil {
+	if err := run(args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "stack-shim:", err)
 		os.Exit(1)
 	}

@@ -45,6 +45,10 @@ func newCapabilities(c *specs.LinuxCapabilities, available uint64) (capabilities
 	}
 	out.bounding, out.permitted = read(c.Bounding), read(c.Permitted)
 	out.effective, out.inheritable, out.ambient = read(c.Effective), read(c.Inheritable), read(c.Ambient)
+	if lost := out.ambient &^ (out.inheritable & out.permitted); lost != 0 {
+		out.ambient &^= lost
+		warnings = append(warnings, "ambient capabilities that are not permitted and inheritable, too, are left out: the kernel refuses them")
+	}
 	return out, warnings, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type creating struct {
 	child    *firstProcess
 	console  *os.File
 	warnings []string
+	hooked   bool // hooks have run: poststop hooks are due
 }
 
 // Create implements runtime.Runtime.
@@ -87,7 +89,12 @@ func (c *creating) prepare(context.Context) (err error) {
 		spec: spec, fresh: c.ns.fresh, own: own,
 		joinUser: c.ns.user() != nil,
 		null:     [3]bool{c.Stdin == nil, c.Stdout == nil, c.Stderr == nil},
+		extra:    len(c.ExtraFiles),
 		init:     spec.Annotations[initAnnotation] == "true",
+		timePath: c.ns.time(), noPivot: c.runtime.noPivot,
+	}
+	if p.timeOffsets, err = timeOffsets(spec.Linux.TimeOffsets, c.ns.fresh); err != nil {
+		return err
 	}
 	if err := checkNamespaces(spec, own); err != nil {
 		return err
@@ -100,10 +107,31 @@ func (c *creating) prepare(context.Context) (err error) {
 		return err
 	}
 	var warnings []string
-	p.program, warnings, err = newProgram(spec.Process, compiled, own&unix.CLONE_NEWUSER != 0)
+	p.program, warnings, err = newProgram(spec.Process, spec.Linux, compiled, own&unix.CLONE_NEWUSER != 0)
 	c.warnings = append(c.warnings, warnings...)
+	if err != nil {
+		return err
+	}
+	if p.program.hooks = hooksOf(spec).StartContainer; len(p.program.hooks) > 0 {
+		p.program.hookState, err = c.startState()
+	}
 	c.plan = p
 	return err
+}
+
+// startState is the input of startContainer hooks. The first process's number is
+// not known yet unless it gets a pid namespace of its own.
+func (c *creating) startState() ([]byte, error) {
+	pid := 0
+	if c.ns.fresh&unix.CLONE_NEWPID != 0 {
+		pid = 1
+	}
+	rec := record{ID: c.ID, Bundle: c.Directory, Annotations: c.Spec.Annotations}
+	state, err := rec.hookState(specs.StateCreated, pid)
+	if err == nil && len(state) > maxHookState {
+		err = fmt.Errorf("cannot run startContainer hooks: the annotations are larger than %d bytes", maxHookState)
+	}
+	return state, err
 }
 
 // checkNamespaces refuses what would change the host.
@@ -118,9 +146,9 @@ func checkNamespaces(spec *specs.Spec, own uintptr) error {
 	return nil
 }
 
-// newProgram completes a process. userNS says that it has a user namespace,
+// newProgram completes a process; l is nil unless it is a first one. userNS says that it has a user namespace,
 // where every capability may be had.
-func newProgram(p *specs.Process, f *filter, userNS bool) (program, []string, error) {
+func newProgram(p *specs.Process, l *specs.Linux, f *filter, userNS bool) (program, []string, error) {
 	available := ^uint64(0)
 	var err error
 	if !userNS {
@@ -136,7 +164,11 @@ func newProgram(p *specs.Process, f *filter, userNS bool) (program, []string, er
 	if err != nil {
 		return program{}, nil, err
 	}
-	return program{Process: p, filter: f, limits: limits, caps: caps}, append(warnings, more...), nil
+	tuning, err := newTuning(p, l)
+	if err != nil {
+		return program{}, nil, err
+	}
+	return program{Process: p, filter: f, limits: limits, caps: caps, tuning: tuning}, append(warnings, more...), nil
 }
 
 // intend records what is about to be made, so that Delete finds it after a crash
@@ -144,13 +176,15 @@ func newProgram(p *specs.Process, f *filter, userNS bool) (program, []string, er
 func (c *creating) intend(context.Context) error {
 	l := c.Spec.Linux
 	c.record = &record{
-		Version: recordVersion, ID: c.ID, Created: time.Now(),
+		Version: recordVersion, ID: c.ID, Created: time.Now(), Bundle: c.Directory,
 		Cgroup:      cgroupPath(c.ID, l.CgroupsPath),
 		Annotations: c.Spec.Annotations,
 		Namespaces:  uint64(c.ns.all()),
 		UserNS:      c.ns.all()&unix.CLONE_NEWUSER != 0,
 		UIDs:        l.UIDMappings, GIDs: l.GIDMappings,
-		OOMScoreAdj: c.Spec.Process.OOMScoreAdj,
+		OOMScoreAdj: c.Spec.Process.OOMScoreAdj, ExtraFiles: len(c.ExtraFiles),
+		Affinity:  c.Spec.Process.ExecCPUAffinity,
+		Poststart: hooksOf(c.Spec).Poststart, Poststop: hooksOf(c.Spec).Poststop,
 	}
 	return c.home.write(c.record)
 }
@@ -246,7 +280,11 @@ func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (
 		Root: c.Root, Mounts: c.Spec.Mounts, Files: c.Files, Devices: l.Devices,
 		Propagation: l.RootfsPropagation, Masked: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,
 		User: c.Spec.Process.User, Terminal: c.Spec.Process.Terminal, ConsoleSize: c.Spec.Process.ConsoleSize,
-		Lowers: &c.runtime.lowers,
+		Lowers:  &c.runtime.lowers,
+		NoPivot: c.runtime.noPivot,
+	}
+	if outside, inside := staging(hooksOf(c.Spec)); len(outside)+len(inside) > 0 {
+		setup.Staged = c.staged
 	}
 	if c.Spec.Root != nil {
 		setup.Path, setup.Readonly = c.Spec.Root.Path, c.Spec.Root.Readonly
@@ -272,6 +310,11 @@ func (c *creating) release(ctx context.Context) (err error) {
 	rec.Pid, rec.StartTime, rec.Steps = c.child.pid, c.child.start, c.child.control.table
 	rec.Control, rec.Listener = c.child.controlInode, c.child.listenInode
 	rec.Filter = c.plan.program.filter
+	if len(rec.Poststart) > 0 {
+		if err := os.WriteFile(filepath.Join(c.home.path, poststartName), nil, 0o600); err != nil {
+			return fmt.Errorf("cannot record that there are hooks: %w", err)
+		}
+	}
 	if err := c.home.write(rec); err != nil {
 		return err
 	}
@@ -304,7 +347,10 @@ func (c *creating) undo() error {
 	if err != nil {
 		return err // the record stays, for Delete
 	}
-	return c.home.remove()
+	if err := c.home.remove(); err != nil || !c.hooked {
+		return err
+	}
+	return c.record.afterwards(context.Background())
 }
 
 func (c *creating) close() {

@@ -56,6 +56,6 @@
 // Processes are forked with syscall.ForkExec only: the os package's first use
 // forks a probe, which would become pid 1 of a joined, empty pid namespace.
 //
-// Not here yet: OCI hooks, time namespaces, AppArmor and SELinux labels, Intel
-// RDT, schedulers. A specification that asks for them is refused.
+// Not here: AppArmor and SELinux labels, Intel RDT, network devices moved by name.
+// A specification that asks for them is refused.
 package native

@@ -27,7 +27,7 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	if err != nil {
 		return runtime.Process{}, err
 	}
-	x := &executing{live: l, Exec: e, log: r.log}
+	x := &executing{live: l, Exec: e, keyring: r.sharedKeyring, log: r.log}
 	err = x.fork()
 	l.close()
 	if err == nil {
@@ -45,6 +45,7 @@ type executing struct {
 	console *terminal
 	pid     int
 	pidfd   *os.File
+	keyring bool
 	log     *slog.Logger
 }
 
@@ -80,7 +81,7 @@ func (x *executing) fork() (err error) {
 	x.control = ours
 	p := stubProcess{
 		image: image, dirs: []string{x.path, os.TempDir(), "/dev/shm", "/var/tmp"},
-		files: append(all, theirs, x.init), prepare: x.enter,
+		files: append(all, theirs, x.init), keyring: x.keyring, prepare: x.enter,
 	}
 	dir, err := x.group.Dir()
 	if err != nil {
@@ -118,7 +119,10 @@ func (x *executing) script(keep int) ([]byte, stub.Table, error) {
 	if process.OOMScoreAdj == nil {
 		process.OOMScoreAdj = x.OOMScoreAdj
 	}
-	program, _, err := newProgram(&process, x.Filter, x.UserNS)
+	if process.ExecCPUAffinity == nil {
+		process.ExecCPUAffinity = x.Affinity
+	}
+	program, _, err := newProgram(&process, nil, x.Filter, x.UserNS)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -71,7 +71,8 @@ func (c *creating) forkStages(ctx context.Context, p *firstProcess, image []byte
 		return err
 	}
 	defer null.Close()
-	files := []*os.File{c.Stdin, c.Stdout, c.Stderr, theirs, c.listener, c.ns.user(), dir}
+	files := append([]*os.File{c.Stdin, c.Stdout, c.Stderr}, c.ExtraFiles...)
+	files = append(files, theirs, c.listener, c.ns.user(), dir)
 	if c.Spec.Process.Terminal {
 		files[0], files[1], files[2] = nil, nil, nil
 	}
@@ -81,7 +82,7 @@ func (c *creating) forkStages(ctx context.Context, p *firstProcess, image []byte
 		}
 	}
 	stub := stubProcess{
-		image: image, dirs: []string{c.home.path, os.TempDir(), "/dev/shm", "/var/tmp"}, files: files,
+		image: image, dirs: c.stubDirs(), files: files, keyring: c.runtime.sharedKeyring,
 		prepare: func() error {
 			if err := c.group.Enter(); err != nil {
 				return err
@@ -106,6 +107,11 @@ func (c *creating) forkStages(ctx context.Context, p *firstProcess, image []byte
 		reap(p.stage1)
 	}
 	return err
+}
+
+// stubDirs are where a stub is put that cannot be in memory.
+func (c *creating) stubDirs() []string {
+	return []string{c.home.path, os.TempDir(), "/dev/shm", "/var/tmp"}
 }
 
 // meet takes over the second stage and maps its ids.

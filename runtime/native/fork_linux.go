@@ -17,13 +17,24 @@ type stubProcess struct {
 	dirs  []string   // where to put it if not in memory
 	files []*os.File // its descriptors from 0 on
 	attr  syscall.SysProcAttr
+	// keyring leaves the caller's session keyring.
+	keyring bool
 	// prepare runs on the thread that forks, for what a child inherits.
 	prepare func() error
 }
 
 // fork starts the stub. The pidfd is the caller's to close, and a zombie that of
 // the process's parent to reap.
-func (p stubProcess) fork() (int, *os.File, error) {
+func (p stubProcess) fork() (pid int, pidfd *os.File, err error) {
+	err = throwAway(func() (err error) {
+		pid, pidfd, err = p.forkHere()
+		return err
+	})
+	return pid, pidfd, err
+}
+
+// forkHere is fork on the calling thread, which must be one to be thrown away.
+func (p stubProcess) forkHere() (int, *os.File, error) {
 	image, err := stub.Open(p.image, p.dirs...)
 	if err != nil {
 		return 0, nil, fmt.Errorf("cannot make the container's first program: %w", err)
@@ -40,23 +51,20 @@ func (p stubProcess) fork() (int, *os.File, error) {
 	}
 	pidfd := -1
 	p.attr.PidFD = &pidfd
-	var pid int
-	err = throwAway(func() (err error) {
+	if !p.keyring {
 		if err := leaveKeyring(); err != nil {
-			return err
+			return 0, nil, err
 		}
+	}
+	if p.prepare != nil {
 		if err := p.prepare(); err != nil {
-			return err
+			return 0, nil, err
 		}
-		pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", number), []string{"stack-init"},
-			&syscall.ProcAttr{Files: fds, Sys: &p.attr})
-		if err != nil {
-			return fmt.Errorf("cannot fork the container's process: %w", err)
-		}
-		return nil
-	})
+	}
+	pid, err := syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", number), []string{"stack-init"},
+		&syscall.ProcAttr{Files: fds, Sys: &p.attr})
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, fmt.Errorf("cannot fork the container's process: %w", err)
 	}
 	return pid, os.NewFile(uintptr(pidfd), "pidfd"), nil
 }

@@ -1,8 +1,12 @@
 package native
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -62,6 +66,8 @@ func namespaceFlag(one specs.LinuxNamespace) (int, error) {
 		return unix.CLONE_NEWUSER, nil
 	case specs.CgroupNamespace:
 		return unix.CLONE_NEWCGROUP, nil
+	case specs.TimeNamespace:
+		return unix.CLONE_NEWTIME, nil
 	case specs.MountNamespace:
 		if one.Path == "" {
 			return unix.CLONE_NEWNS, nil
@@ -125,11 +131,21 @@ func (n *namespaces) user() *os.File {
 	return nil
 }
 
-// enter moves the calling thread into the joined namespaces, except the user
-// namespace, which only a process without threads may join.
+// time is the path of the time namespace to join, or empty.
+func (n *namespaces) time() string {
+	for _, j := range n.joined {
+		if j.flag == unix.CLONE_NEWTIME {
+			return j.file.Name()
+		}
+	}
+	return ""
+}
+
+// enter moves the calling thread into the joined namespaces, except the user and
+// the time namespace, which only a process without threads may join.
 func (n *namespaces) enter() error {
 	for _, j := range n.joined {
-		if j.flag == unix.CLONE_NEWUSER {
+		if j.flag == unix.CLONE_NEWUSER || j.flag == unix.CLONE_NEWTIME {
 			continue
 		}
 		if err := unix.Setns(int(j.file.Fd()), j.flag); err != nil {
@@ -144,4 +160,19 @@ func (n *namespaces) close() {
 		j.file.Close()
 	}
 	n.joined = nil
+}
+
+// timeOffsets is what to write to /proc/PID/timens_offsets for a time namespace.
+func timeOffsets(offsets map[string]specs.LinuxTimeOffset, fresh uintptr) (string, error) {
+	if len(offsets) > 0 && fresh&unix.CLONE_NEWTIME == 0 {
+		return "", errors.New("offsets of clocks without a new time namespace")
+	}
+	var b strings.Builder
+	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
+		if clock != "monotonic" && clock != "boottime" {
+			return "", fmt.Errorf("a time namespace has no clock %q", clock)
+		}
+		fmt.Fprintf(&b, "%s %d %d\n", clock, offsets[clock].Secs, offsets[clock].Nanosecs)
+	}
+	return b.String(), nil
 }

@@ -80,11 +80,10 @@ func TestCapabilitiesThatAreMissing(t *testing.T) {
 // What is not supported is refused, never ignored.
 func TestValidate(t *testing.T) {
 	for what, change := range map[string]func(*specs.Spec){
-		"hooks":                   func(s *specs.Spec) { s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/x"}}} },
+		"invalid hook":            func(s *specs.Spec) { s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "x"}}} },
 		"process.apparmorProfile": func(s *specs.Spec) { s.Process.ApparmorProfile = "docker-default" },
 		"process.selinuxLabel":    func(s *specs.Spec) { s.Process.SelinuxLabel = "x" },
 		"linux.intelRdt":          func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
-		"linux.personality":       func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{} },
 		"no program":              func(s *specs.Spec) { s.Process.Args = nil },
 		"not absolute":            func(s *specs.Spec) { s.Process.Cwd = "tmp" },
 		"zero byte":               func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} },
@@ -108,7 +107,7 @@ func TestOrderOfSteps(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		spec := runtimetest.Spec("/x", "true")
 		spec.Process.NoNewPrivileges = strict
-		p, _, err := newProgram(spec.Process, &filter{Program: make([]byte, 8)}, true)
+		p, _, err := newProgram(spec.Process, spec.Linux, &filter{Program: make([]byte, 8)}, true)
 		check(t, err)
 		_, table, err := creationScript(creation{spec: spec, program: p, fresh: unix.CLONE_NEWUSER | unix.CLONE_NEWPID, own: unix.CLONE_NEWUSER | unix.CLONE_NEWPID}).ELF()
 		check(t, err)
@@ -136,7 +135,7 @@ func TestOrderOfSteps(t *testing.T) {
 // Whoever joins a user namespace is in its cgroup before: afterwards it may not.
 func TestCgroupBeforeUserNamespace(t *testing.T) {
 	spec := runtimetest.Spec("/x", "true")
-	p, _, err := newProgram(spec.Process, nil, true)
+	p, _, err := newProgram(spec.Process, nil, nil, true)
 	check(t, err)
 	_, table, err := creationScript(creation{
 		spec: spec, program: p, inCgroup: true, joinUser: true, own: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, fresh: unix.CLONE_NEWNS,

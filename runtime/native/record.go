@@ -16,6 +16,7 @@ const recordVersion = 1
 // record is what is kept of a container between processes, as JSON in
 //
 //	ROOT/ID/state.json   0600, replaced by rename
+//	ROOT/ID/poststart    empty; there are hooks to run once it is started
 //	ROOT/ID/start.sock   the first process accepts here until it is started
 //
 // ROOT/ID itself carries the lock (flock): see lock_linux.go. The record is
@@ -29,6 +30,8 @@ type record struct {
 	Version int
 	ID      string
 	Created time.Time
+	// Bundle is the OCI bundle's directory, if there is one.
+	Bundle string `json:",omitempty"`
 	// Cgroup is the path below each hierarchy's root.
 	Cgroup      string
 	Annotations map[string]string `json:",omitempty"`
@@ -37,9 +40,10 @@ type record struct {
 	Pid       int    `json:",omitempty"`
 	StartTime uint64 `json:",omitempty"`
 	// Control and Listener are the inodes of the sockets the first process holds
-	// as descriptors controlFD and listenFD: both while it is being created, the
-	// listener alone until it is started.
+	// as descriptors controlFD and listenFD above its ExtraFiles: both while it is
+	// being created, the listener alone until it is started.
 	Control, Listener uint64 `json:",omitempty"`
+	ExtraFiles        int    `json:",omitempty"`
 	// Steps explains the failure of a start.
 	Steps stub.Table `json:",omitempty"`
 	// Namespaces are the CLONE_NEW* flags of those the container does not share
@@ -54,6 +58,10 @@ type record struct {
 	Filter *filter `json:",omitempty"`
 	// OOMScoreAdj is what processes get, nil to inherit.
 	OOMScoreAdj *int `json:",omitempty"`
+	// Affinity is for processes that Exec runs.
+	Affinity *specs.CPUAffinity `json:",omitempty"`
+	// Poststart and Poststop are hooks that Start and Delete still have to run.
+	Poststart, Poststop []specs.Hook `json:",omitempty"`
 }
 
 // filter is a compiled seccomp profile.

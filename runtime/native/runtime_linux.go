@@ -14,17 +14,24 @@ type Options struct {
 	// CloneParent makes the caller's parent the parent of containers (not of
 	// Exec's processes).
 	CloneParent bool
+	// NoPivot leaves the host's root below the container's, for hosts that run from
+	// their initramfs and cannot pivot.
+	NoPivot bool
+	// SharedKeyring leaves containers the caller's session keyring.
+	SharedKeyring bool
 	// Log receives what has no caller to be returned to; nil discards it.
 	Log *slog.Logger
 }
 
 // Runtime implements runtime.Runtime.
 type Runtime struct {
-	root        string
-	cloneParent bool
-	log         *slog.Logger
-	filters     filterCache
-	lowers      rootfs.Lowers
+	root          string
+	cloneParent   bool
+	noPivot       bool
+	sharedKeyring bool
+	log           *slog.Logger
+	filters       filterCache
+	lowers        rootfs.Lowers
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -34,5 +41,7 @@ func New(o Options) *Runtime {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{root: o.Root, cloneParent: o.CloneParent, log: o.Log}
+	return &Runtime{
+		root: o.Root, cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring, log: o.Log,
+	}
 }

@@ -9,7 +9,8 @@ import (
 	"stack/runtime/native/stub"
 )
 
-// The descriptors the first process is born with, beside 0, 1 and 2.
+// The descriptors the first process is born with, beside 0, 1 and 2, and above
+// those of Bundle.ExtraFiles.
 const (
 	controlFD = 3 // its end of the handshake
 	listenFD  = 4 // start.sock
@@ -20,44 +21,48 @@ const (
 
 // creation is what the script of a first process depends on.
 type creation struct {
-	spec     *specs.Spec
-	program  program
-	fresh    uintptr // namespaces to make
-	own      uintptr // namespaces that are not the creator's
-	joinUser bool    // userFD is a user namespace
-	inCgroup bool    // cgroupFD is a cgroup
-	unified  bool    // a mount of type cgroup is cgroup2
-	null     [3]bool // standard descriptors that nobody gave
-	init     bool
-	sysctls  []sysctl
+	spec                  *specs.Spec
+	program               program
+	fresh                 uintptr // namespaces to make
+	own                   uintptr // namespaces that are not the creator's
+	joinUser              bool    // userFD is a user namespace
+	inCgroup              bool    // cgroupFD is a cgroup
+	unified               bool    // a mount of type cgroup is cgroup2
+	null                  [3]bool // standard descriptors that nobody gave
+	extra                 int     // descriptors between the standard ones and ours
+	init                  bool
+	noPivot               bool
+	timePath, timeOffsets string // of a time namespace to join, of one to make
+	sysctls               []sysctl
 }
 
 // creationScript is the whole life of a first process until execve(2); doc.go
 // draws the handshake.
 func creationScript(c creation) *builder {
 	b := newBuilder()
-	control := stub.Int(controlFD)
+	control := stub.Int(controlFD + c.extra)
 	b.ReportTo(control)
-	b.beginning(3, firstFree)
+	b.beginning(controlFD+c.extra, firstFree+c.extra)
 	b.resources(c.program)
 	if c.own != c.fresh { // others are in there already
 		b.hide()
 	}
 	cgroup := -1
 	if c.inCgroup {
-		cgroup = cgroupFD
+		cgroup = cgroupFD + c.extra
 	}
+	b.enterTime(c)
 	if c.joinUser {
 		if c.inCgroup {
 			b.enterCgroup(cgroup)
 			cgroup = -1 // what is forked is born there
 		}
-		b.Call("join the user namespace", unix.SYS_SETNS, stub.Int(userFD), stub.Int(unix.CLONE_NEWUSER))
+		b.Call("join the user namespace", unix.SYS_SETNS, stub.Int(userFD+c.extra), stub.Int(unix.CLONE_NEWUSER))
 		b.becomeRoot()
 	}
 	b.fork(control, c.fresh, cgroup)
 
-	b.closeRange("close what has been used", userFD, cgroupFD, 0)
+	b.closeRange("close what has been used", userFD+c.extra, uint32(cgroupFD+c.extra), 0)
 	b.await(control) // the id maps
 	if c.fresh&unix.CLONE_NEWUSER != 0 {
 		b.becomeRoot()
@@ -73,6 +78,9 @@ func creationScript(c creation) *builder {
 
 	terminal := b.packet(msgGo)
 	b.awaitPacket(control, terminal)
+	if c.noPivot { // "/" is the old root still, and ".." leads to what covers it
+		b.Call("change to the new root", unix.SYS_CHROOT, b.String("/.."))
+	}
 	b.Call("change to the new root", unix.SYS_CHDIR, b.String("/"))
 	if c.program.Terminal {
 		b.takeTerminal(stub.Slot(terminal.descriptor()))
@@ -85,7 +93,7 @@ func creationScript(c creation) *builder {
 	b.makeDirectory(c.program.Cwd)
 	b.send(control, msgCreated)
 	b.Call("leave the creator", unix.SYS_CLOSE, control)
-	b.awaitStart()
+	b.awaitStart(stub.Int(listenFD + c.extra))
 	b.run(c.program, c.init)
 	return b
 }
@@ -159,12 +167,12 @@ func (b *builder) setSysctls(proc stub.Slot, settings []sysctl) {
 
 // awaitStart accepts until somebody sends a byte, and reports to them from then
 // on. A starter that dies before that changes nothing.
-func (b *builder) awaitStart() {
+func (b *builder) awaitStart(listener stub.Int) {
 	const do = "wait to be started"
 	conn, n := b.Slot(), b.Slot()
 	started, hangUp := b.Label(), b.Label()
 	again := b.Here()
-	b.Call(do, unix.SYS_ACCEPT4, stub.Int(listenFD), stub.Int(0), stub.Int(0), stub.Int(unix.SOCK_CLOEXEC)).
+	b.Call(do, unix.SYS_ACCEPT4, listener, stub.Int(0), stub.Int(0), stub.Int(unix.SOCK_CLOEXEC)).
 		Into(conn).Allow(unix.EINTR, unix.ECONNABORTED).Else(again)
 	b.Call(do, unix.SYS_READ, conn, b.word, stub.Int(1)).Into(n).AllowAny().Else(hangUp)
 	b.If(n, stub.Int(1), started)
@@ -173,5 +181,5 @@ func (b *builder) awaitStart() {
 	b.Jump(again)
 	b.Place(started)
 	b.ReportTo(conn)
-	b.Call(do, unix.SYS_CLOSE, stub.Int(listenFD))
+	b.Call(do, unix.SYS_CLOSE, listener)
 }

@@ -16,7 +16,7 @@ const lateNamespaces = unix.CLONE_NEWCGROUP | unix.CLONE_NEWIPC
 // a descriptor of a v2 cgroup, may be -1.
 func (b *builder) fork(control stub.Arg, fresh uintptr, cgroup int) {
 	const do = "make namespaces"
-	flags := uint64(fresh&^lateNamespaces) | unix.CLONE_PARENT | unix.CLONE_PIDFD
+	flags := uint64(fresh&^(lateNamespaces|unix.CLONE_NEWTIME)) | unix.CLONE_PARENT | unix.CLONE_PIDFD
 	p, child, child2 := b.packet(msgForked), b.Slot(), b.Label()
 	if cgroup < 0 {
 		b.Call(do, unix.SYS_CLONE, stub.Int(flags|uint64(unix.SIGCHLD)), stub.Int(0), p.descriptor()).Into(child)

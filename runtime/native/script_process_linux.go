@@ -19,11 +19,16 @@ type program struct {
 	filter *filter
 	limits []limit
 	caps   capabilities
+	tuning tuning
+	// hooks are those of startContainer, hookState is their input.
+	hooks     []specs.Hook
+	hookState []byte
 }
 
 // resources sets, with the host's privileges, what a user namespace may not:
 // raised hard limits and the OOM score. The creator checks the latter.
 func (b *builder) resources(p program) {
+	b.affinity(p.tuning.first)
 	for _, l := range p.limits {
 		if l.raised != nil {
 			b.prlimit(l.resource, l.raised.Cur, l.raised.Max)
@@ -50,6 +55,7 @@ func (b *builder) prlimit(resource int, soft, hard uint64) {
 // Between dropping privileges and execve(2) the process stays non-dumpable.
 func (b *builder) run(p program, init bool) {
 	denied := b.changeDirectory(p.Cwd)
+	b.tune(p.tuning)
 	b.bound(p.caps)
 	if !p.NoNewPrivileges { // needs a capability that goes next
 		b.seccomp(p.filter)
@@ -65,6 +71,7 @@ func (b *builder) run(p program, init bool) {
 		b.prctl("set no_new_privs", unix.PR_SET_NO_NEW_PRIVS, stub.Int(1))
 		b.seccomp(p.filter)
 	}
+	b.startHooks(p.hooks, p.hookState)
 	if init {
 		b.reaper(p.Terminal)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
@@ -60,6 +61,9 @@ func (h *home) live() (*live, error) {
 // was there; SIGKILL reaches those forked meanwhile, too.
 func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all bool) error {
 	l, err := r.live(ctx, id, unix.LOCK_EX)
+	if all && errors.Is(err, runtime.ErrNotRunning) {
+		return r.killRest(ctx, id, sig, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,31 @@ func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all b
 	}
 	defer pidfd.Close()
 	return signalProcess(pidfd, sig)
+}
+
+// killRest signals what the first process left behind, as it may in a pid namespace
+// that it shared; dead is the error if that is nothing.
+func (r *Runtime) killRest(ctx context.Context, id string, sig syscall.Signal, dead error) error {
+	h, err := r.lock(ctx, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	rec, err := h.read()
+	if err != nil || rec == nil {
+		return errors.Join(dead, err)
+	}
+	group, err := rec.group()
+	if err != nil || group == nil {
+		return errors.Join(dead, err)
+	}
+	if pids, err := group.Pids(); err != nil || len(pids) == 0 {
+		return errors.Join(dead, err)
+	}
+	if sig == unix.SIGKILL {
+		return group.Kill()
+	}
+	return (&live{h, rec, group}).signalAll(sig)
 }
 
 func (l *live) signalAll(sig syscall.Signal) error {
@@ -143,7 +172,26 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	if err := rec.destroy(ctx, group); err != nil {
 		return fmt.Errorf("cannot delete container %s: %w", id, err)
 	}
-	return h.remove()
+	if err := h.remove(); err != nil {
+		return err
+	}
+	if err := rec.afterwards(ctx); err != nil {
+		r.log.Warn("a container is deleted, but its hooks failed", "container", id, "error", err)
+	}
+	return nil
+}
+
+// afterwards runs the poststop hooks: all, whatever happens to some of them.
+func (rec *record) afterwards(ctx context.Context) error {
+	state, err := rec.hookState(specs.StateStopped, 0)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, h := range rec.Poststop {
+		failed = append(failed, runHooks(ctx, "poststop", []specs.Hook{h}, state))
+	}
+	return errors.Join(failed...)
 }
 
 // destroy kills whatever is left of a container, a first process that its

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
@@ -38,6 +40,29 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 		return ctx.Err()
 	case failure != nil:
 		return h.explain(*failure)
+	}
+	if err != nil {
+		return err
+	}
+	return r.started(ctx, h)
+}
+
+// started runs the poststart hooks. When one fails the container is stopped.
+func (r *Runtime) started(ctx context.Context, h *home) error {
+	if unix.Access(filepath.Join(h.path, poststartName), unix.F_OK) != nil {
+		return nil
+	}
+	rec, err := h.read()
+	if err != nil || rec == nil {
+		return err
+	}
+	state, err := rec.hookState(specs.StateRunning, rec.Pid)
+	if err != nil {
+		return err
+	}
+	err = runHooks(ctx, "poststart", rec.Poststart, state)
+	if err != nil {
+		err = errors.Join(err, r.Kill(context.WithoutCancel(ctx), rec.ID, unix.SIGKILL, true))
 	}
 	return err
 }
@@ -86,6 +111,9 @@ func start(conn *os.File) (*stub.Failure, error) {
 	}
 	if failure, ok := stub.ParseFailure(said); ok {
 		return &failure, nil
+	}
+	if len(said) > 0 {
+		return nil, fmt.Errorf("unexpected message of %d bytes from the container's first process", len(said))
 	}
 	return nil, nil
 }

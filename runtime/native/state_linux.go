@@ -61,6 +61,9 @@ func (h *home) state() (runtime.State, error) {
 		return s, nil
 	}
 	s.Created, s.Annotations, s.UserNS = rec.Created, rec.Annotations, rec.UserNS
+	if rec.Bundle != "" {
+		s.Bundle = rec.Bundle
+	}
 	group, err := rec.group()
 	if err != nil {
 		return s, err
@@ -93,8 +96,8 @@ func (h *home) status(rec *record, group *cgroup.Group) (runtime.Status, error) 
 	if rec.Pid == 0 {
 		return h.unfinished(), nil
 	}
-	waiting := holds(rec.Pid, listenFD, rec.Listener)
-	creating := waiting && holds(rec.Pid, controlFD, rec.Control)
+	waiting := holds(rec.Pid, listenFD+rec.ExtraFiles, rec.Listener)
+	creating := waiting && holds(rec.Pid, controlFD+rec.ExtraFiles, rec.Control)
 	// Last, so that what was seen before was seen of this process.
 	ok, err := alive(rec.Pid, rec.StartTime)
 	switch {

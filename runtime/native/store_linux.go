@@ -16,6 +16,8 @@ import (
 const (
 	recordName = "state.json"
 	socketName = "start.sock"
+	// poststartName spares a start without hooks the reading of the record.
+	poststartName = "poststart"
 )
 
 // home is a container's directory, open. Its lock ends with close, or with the

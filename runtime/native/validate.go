@@ -4,17 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime"
 )
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_+.-]{1,255}$`)
+// maxID bounds an ID: it is a file's name.
+const maxID = 255
 
 func validateID(id string) error {
-	if !idPattern.MatchString(id) || id == "." || id == ".." {
+	foreign := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+.-", r)
+	}
+	if id == "" || len(id) > maxID || strings.ContainsFunc(id, foreign) || id == "." || id == ".." {
 		return fmt.Errorf("invalid container ID %q", id)
 	}
 	return nil
@@ -35,7 +39,7 @@ func validate(b runtime.Bundle) error {
 	if err := validateProcess(s.Process); err != nil {
 		return err
 	}
-	return unsupported(s)
+	return errors.Join(validateHooks(s.Hooks), unsupported(s))
 }
 
 func validateProcess(p *specs.Process) error {
@@ -55,29 +59,16 @@ func validateProcess(p *specs.Process) error {
 	return refuse([]feature{
 		{"process.apparmorProfile", p.ApparmorProfile != "" && p.ApparmorProfile != "unconfined"},
 		{"process.selinuxLabel", p.SelinuxLabel != ""},
-		{"process.scheduler", p.Scheduler != nil},
-		{"process.ioPriority", p.IOPriority != nil},
-		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
 	})
 }
 
 func unsupported(s *specs.Spec) error {
 	l := s.Linux
 	return refuse([]feature{
-		{"hooks", hasHooks(s.Hooks)},
 		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
-		{"linux.personality", l.Personality != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.mountLabel", l.MountLabel != ""},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 	})
-}
-
-func hasHooks(h *specs.Hooks) bool {
-	//lint:ignore SA1019 Prestart is still in use
-	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+
-		len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0
 }
 
 // feature is a part of the specification and whether it was asked for.

@@ -142,6 +142,7 @@ func (b *builder) inside() error {
 		b.attachDevices,
 		b.attachConsole,
 		b.attachFiles,
+		b.staged,
 		b.pivot,
 		b.restrict,
 		b.seal,
@@ -154,6 +155,13 @@ func (b *builder) inside() error {
 		}
 	}
 	return nil
+}
+
+func (b *builder) staged() error {
+	if b.setup.Staged == nil {
+		return nil
+	}
+	return b.setup.Staged(b.ctx)
 }
 
 // place puts a detached mount at a path inside the root and makes the path

@@ -17,7 +17,8 @@ func (b *builder) isolate() error {
 }
 
 // attachRoot covers the copied host tree with the container's root. Absolute
-// paths of this thread still lead below the cover until pivot.
+// paths of this thread still lead below the cover until pivot. Where hooks want to
+// see it, it covers the directory that it was made from instead.
 func (b *builder) attachRoot() error {
 	if b.rootTree.legacy != nil {
 		if err := b.mountLegacy(&b.rootTree); err != nil {
@@ -27,7 +28,11 @@ func (b *builder) attachRoot() error {
 		}
 	}
 	b.root = b.rootTree.fd
-	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	at := "/"
+	if b.setup.Staged != nil && b.setup.Path != "" && !b.setup.NoPivot {
+		at = b.setup.Path
+	}
+	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fmt.Errorf("cannot attach the root file system: %w", err)
 	}
 	for _, t := range b.legacyTrees() {
@@ -50,6 +55,9 @@ func (b *builder) attachOverlays() error {
 // pivot makes the container's root the root of the namespace, and of the
 // process that waits in it, and drops the host's tree.
 func (b *builder) pivot() error {
+	if b.setup.NoPivot {
+		return b.chroot()
+	}
 	old, err := b.keep(openat(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0))
 	if err != nil {
 		return fmt.Errorf("cannot open the old root: %w", err)
@@ -71,6 +79,18 @@ func (b *builder) pivot() error {
 	}
 	if err := unix.Fchdir(b.root); err != nil {
 		return fmt.Errorf("cannot enter the root file system: %w", err)
+	}
+	return nil
+}
+
+// chroot confines the thread to the root that covers the host's.
+func (b *builder) chroot() error {
+	err := unix.Fchdir(b.root)
+	if err == nil {
+		err = unix.Chroot(".")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change to the root file system: %w", err)
 	}
 	return nil
 }

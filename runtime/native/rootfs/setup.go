@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,6 +51,15 @@ type Setup struct {
 	Namespaces *UserNamespaces
 	// Lowers, when set, keeps the layers' mounts for further containers.
 	Lowers *Lowers
+
+	// NoPivot covers the host's tree instead of dropping it. The first process must
+	// change its root to "/.." itself.
+	NoPivot bool
+	// Staged, when set, is called when everything is in place, before the pivot, on
+	// the thread that works in the container's mount namespace: with the host's root,
+	// and the container's attached at Path, if that is given, so that OCI hooks find
+	// it there.
+	Staged func(context.Context) error
 
 	oldKernel bool // tests: do as on a kernel before 6.15
 }
