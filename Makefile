@@ -13,9 +13,11 @@ export CGO_ENABLED = 0
 
 build: ## both binaries, static, into bin/
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stack ./cmd/stack-shim
+	@ln -sf stack-shim bin/stack-oci
 
 install: build ## the two binaries side by side
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/stack bin/stack-shim
+	@ln -sf stack-shim $(DESTDIR)$(PREFIX)/bin/stack-oci
 
 deps: ## what the tests need, from Debian
 	@.ci/deps

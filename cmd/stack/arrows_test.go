@@ -16,7 +16,7 @@ import (
 // sub-packages unless they have one of their own.
 var arrows = map[string][]string{
 	"cmd/stack":           {"*"},
-	"cmd/stack-shim":      {"runtime/shim", "runtime/log"},
+	"cmd/stack-shim":      {"runtime/shim", "runtime/log", "runtime/oci"},
 	"cmd/stackbench":      {},
 	"spec":                {},
 	"scheduler":           {"spec", "runtime", "netns"},
@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"scheduler/inspect":   {"scheduler", "netns", "runtime/image"},
 	"runtime":             {},
 	"runtime/native":      {"runtime"},
+	"runtime/oci":         {"runtime", "runtime/native", "runtime/native/ps"},
 	"runtime/external":    {"runtime"},
 	"runtime/vm":          {"runtime"},
 	"runtime/runtimetest": {"runtime"},

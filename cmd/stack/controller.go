@@ -16,7 +16,7 @@ import (
 	"stack/runtime/image"
 	"stack/runtime/native"
 	"stack/runtime/native/cgroup"
-	"stack/runtime/native/seccomp"
+	"stack/runtime/native/seccomp/profiles"
 	"stack/runtime/shim"
 	"stack/scheduler"
 	"stack/scheduler/api"
@@ -102,13 +102,13 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 		Images:  images,
 		Keeper:  scheduler.ShimKeeper{Keeper: keeper},
 		Machine: scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
-		Seccomp: seccomp.Default,
+		Seccomp: profiles.Default,
 		LoadSeccomp: func(file string, caps []string) (*scheduler.Seccomp, error) {
 			b, err := os.ReadFile(file)
 			if err != nil {
 				return nil, err
 			}
-			return seccomp.Parse(b, caps)
+			return profiles.Parse(b, caps)
 		},
 		Version: version,
 		Log:     log,

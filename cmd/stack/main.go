@@ -22,6 +22,9 @@ import (
 var version = "unknown"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == ociVerb {
+		os.Exit(execOCI(os.Args)) // does not come back if all is well
+	}
 	debug.SetGCPercent(shortLived)
 	logrus.SetOutput(io.Discard) // compose-go's; what it has to say spec says better
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
-	"stack/runtime/native/seccomp"
+	"stack/runtime/native/seccomp/profiles"
 	"stack/runtime/runtimetest"
 )
 
@@ -55,7 +55,7 @@ type benchmark struct {
 
 func newBenchmark(b *testing.B) *benchmark {
 	rootfs := runtimetest.Busybox(b)
-	filter, err := seccomp.Default([]string{"CAP_CHOWN"})
+	filter, err := profiles.Default([]string{"CAP_CHOWN"})
 	check(b, err)
 	dir, err := os.MkdirTemp("/dev/shm", "bench")
 	check(b, err)

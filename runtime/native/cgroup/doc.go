@@ -2,10 +2,9 @@
 // one container through control groups: version 1, hybrid and version 2, chosen
 // by what the machine has mounted.
 //
-// It imports runtime (for Stats) and nothing else of ours. Statistics, OOM
-// notification and the loading of device filters go through
-// github.com/containerd/cgroups/v3 and the library under it; attaching,
-// killing and the order of writes are ours.
+// It imports runtime (for Stats) and nothing else of ours, and no library for
+// cgroups or BPF: it is linked into the lean binary, where those cost more before
+// main than a container costs altogether.
 //
 // # Flow
 //

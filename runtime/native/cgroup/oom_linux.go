@@ -63,20 +63,25 @@ func (g *v2) oomKills() (uint64, error) {
 
 // oomEvents registers an eventfd(2) with the memory controller.
 func (g *v1) oomEvents(ctx context.Context) (<-chan struct{}, error) {
-	c, err := g.library("memory")
-	if err != nil {
-		return nil, err
+	dir := g.file("memory", "")
+	if dir == "" || !exists(dir) {
+		return nil, ErrNotFound
 	}
-	fd, err := c.OOMEventFD()
+	control, err := os.Open(dir + "/memory.oom_control")
 	if err != nil {
 		return nil, notFound(err)
 	}
-	if err := unix.SetNonblock(int(fd), true); err != nil {
-		unix.Close(int(fd))
-		return nil, fmt.Errorf("cannot watch an event descriptor: %w", err)
+	defer control.Close()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make an event descriptor: %w", err)
+	}
+	if err := writeFile(dir+"/cgroup.event_control", fmt.Sprintf("%d %d", fd, control.Fd())); err != nil {
+		unix.Close(fd)
+		return nil, notFound(err)
 	}
 	events := make(chan struct{}, 1)
-	go watchEventFD(ctx, os.NewFile(fd, "oom event"), g.file("memory", ""), events)
+	go watchEventFD(ctx, os.NewFile(uintptr(fd), "oom event"), dir, events)
 	return events, nil
 }
 

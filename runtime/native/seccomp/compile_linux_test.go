@@ -9,6 +9,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"stack/runtime/native/seccomp/profiles"
 )
 
 // view is an ABI as the test sees it, apart from the compiler's own types.
@@ -236,7 +238,7 @@ func compareSome(t *rapid.T, s *specs.LinuxSeccomp, f *Filter, v view) {
 
 // Every number under the default profile, not just drawn ones.
 func TestDefaultProfileEveryNumber(t *testing.T) {
-	s, err := Default([]string{"CAP_CHOWN", "CAP_NET_RAW"})
+	s, err := profiles.Default([]string{"CAP_CHOWN", "CAP_NET_RAW"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +352,7 @@ func TestFlags(t *testing.T) {
 
 // Equal profiles give equal filters, so that one may be kept for many.
 func TestCompileIsDeterministic(t *testing.T) {
-	s, err := Default(nil)
+	s, err := profiles.Default(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +368,7 @@ func TestCompileIsDeterministic(t *testing.T) {
 }
 
 func BenchmarkCompileDefault(b *testing.B) {
-	s, err := Default(nil)
+	s, err := profiles.Default(nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -379,7 +381,7 @@ func BenchmarkCompileDefault(b *testing.B) {
 
 func BenchmarkDefault(b *testing.B) {
 	for b.Loop() {
-		if _, err := Default(nil); err != nil {
+		if _, err := profiles.Default(nil); err != nil {
 			b.Fatal(err)
 		}
 	}

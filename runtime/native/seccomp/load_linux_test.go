@@ -12,6 +12,8 @@ import (
 	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"stack/runtime/native/seccomp/profiles"
 )
 
 const childEnv = "SECCOMP_TEST_CHILD"
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 // restricted loads the default profile into this process and tells what some
 // calls answer then.
 func restricted() {
-	s, err := Default(nil)
+	s, err := profiles.Default(nil)
 	if err != nil {
 		fmt.Println(err)
 		return

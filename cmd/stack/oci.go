@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// ociVerb is the OCI runtime's command line. It lives in the lean binary, which
+// this one executes before it does anything else.
+const ociVerb = "oci"
+
+// newOCI is for the help text alone, see main.
+func newOCI() *cobra.Command {
+	return &cobra.Command{
+		Use:                ociVerb + " COMMAND",
+		Short:              "Be an OCI runtime: create, start, run, exec, state, kill, delete, ...",
+		DisableFlagParsing: true,
+		RunE:               func(*cobra.Command, []string) error { return exitError(execOCI(os.Args)) },
+	}
+}
+
+// execOCI replaces this process by stack-shim, which is found beside it; it returns
+// the exit code when it cannot.
+func execOCI(args []string) int {
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(filepath.Join(filepath.Dir(self), "stack-shim"), args, os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "stack: cannot execute stack-shim, which must lie beside stack: %v\n", err)
+	return 1
+}
