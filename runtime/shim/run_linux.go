@@ -101,9 +101,13 @@ func (s *server) loop(children <-chan os.Signal) {
 	}
 }
 
+// settled is when the start and its garbage are over.
+const settled = time.Second
+
 // tune keeps the heap small; the shim's live data is tens of kilobytes.
 func tune() {
 	debug.SetGCPercent(25)
+	time.AfterFunc(settled, giveBack)
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 }
 

@@ -33,14 +33,17 @@ func TestLinksNothingHeavy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{
-		"github.com/opencontainers/runtime-spec/specs-go", // types only
-		"golang.org/x/sys/unix",
-		"stack/cmd/stack-shim", "stack/runtime", "stack/runtime/log", "stack/runtime/shim",
+	light := []string{ // beside our own
+		"github.com/opencontainers/runtime-spec/specs-go", "github.com/opencontainers/runtime-spec/specs-go/features",
+		"golang.org/x/sys/unix", "golang.org/x/sync/errgroup", "golang.org/x/term",
+		// what the OCI runtime needs
+		"github.com/elastic/go-seccomp-bpf/arch", "github.com/moby/sys/capability", "github.com/moby/sys/mountinfo",
+		"github.com/moby/sys/userns",
 	}
-	got := strings.Fields(string(out))
-	if slices.Sort(got); !slices.Equal(got, want) {
-		t.Errorf("stack-shim links %v", got)
+	for _, pkg := range strings.Fields(string(out)) {
+		if !strings.HasPrefix(pkg, "stack/") && !slices.Contains(light, pkg) {
+			t.Errorf("stack-shim links %s", pkg)
+		}
 	}
 	out, err = exec.Command("go", "list", "-deps", "stack/cmd/stack-shim").Output()
 	if err != nil {
@@ -96,7 +99,15 @@ func TestMemory(t *testing.T) {
 		_, _ = life.Wait()
 		endSleeper(t, c, h.Pid)
 	}()
-	idle := memory(t, h.Pid, "Rss")
+	fresh := memory(t, h.Pid, "Rss")
+	idle := fresh
+	for idle >= fresh-1<<10 { // until it has given back what its start needed
+		if ctx.Err() != nil {
+			t.Fatalf("the shim keeps %d kB", idle)
+		}
+		time.Sleep(50 * time.Millisecond)
+		idle = memory(t, h.Pid, "Rss")
+	}
 	var pipes []io.Writer
 	add := func(n int) {
 		for range n {

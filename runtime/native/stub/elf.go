@@ -1,17 +1,33 @@
 package stub
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"runtime"
 )
 
+// Values of elf(5). Package debug/elf has them, too, and with it what reads
+// executables: decompression, DWARF.
+const (
+	class64        = 2
+	littleEndian   = 1
+	currentVersion = 1
+	executable     = 2
+
+	machineX86   = 62
+	machineARM   = 183
+	segmentLoad  = 1
+	segmentStack = 0x6474e551
+	mayExecute   = 1
+	mayWrite     = 2
+	mayRead      = 4
+)
+
 // machine is the ELF machine of the code in this binary.
-func machine() elf.Machine {
+func machine() uint16 {
 	if runtime.GOARCH == "arm64" {
-		return elf.EM_AARCH64
+		return machineARM
 	}
-	return elf.EM_X86_64
+	return machineX86
 }
 
 // image wraps the interpreter and data in a static executable: the headers and
@@ -22,11 +38,11 @@ func image(data []byte) []byte {
 	le := binary.LittleEndian
 	out := make([]byte, 0, dataOffset+len(data))
 
-	out = append(out, 0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT))
+	out = append(out, 0x7f, 'E', 'L', 'F', class64, littleEndian, currentVersion)
 	out = append(out, make([]byte, 9)...)
-	out = le.AppendUint16(out, uint16(elf.ET_EXEC))
-	out = le.AppendUint16(out, uint16(machine()))
-	out = le.AppendUint32(out, uint32(elf.EV_CURRENT))
+	out = le.AppendUint16(out, executable)
+	out = le.AppendUint16(out, machine())
+	out = le.AppendUint32(out, currentVersion)
 	out = le.AppendUint64(out, codeBase+codeOffset) // entry
 	out = le.AppendUint64(out, 64)                  // program headers
 	out = le.AppendUint64(out, 0)                   // section headers
@@ -34,16 +50,16 @@ func image(data []byte) []byte {
 	for _, half := range []uint16{64, 56, 3, 64, 0, 0} {
 		out = le.AppendUint16(out, half)
 	}
-	segment := func(t elf.ProgType, f elf.ProgFlag, offset, addr, size uint64) {
-		out = le.AppendUint32(out, uint32(t))
-		out = le.AppendUint32(out, uint32(f))
+	segment := func(kind, flags uint32, offset, addr, size uint64) {
+		out = le.AppendUint32(out, kind)
+		out = le.AppendUint32(out, flags)
 		for _, w := range []uint64{offset, addr, addr, size, size, 0x10000} {
 			out = le.AppendUint64(out, w)
 		}
 	}
-	segment(elf.PT_LOAD, elf.PF_R|elf.PF_X, 0, codeBase, uint64(codeOffset+len(text)))
-	segment(elf.PT_LOAD, elf.PF_R|elf.PF_W, dataOffset, dataBase, uint64(len(data)))
-	segment(elf.PT_GNU_STACK, elf.PF_R|elf.PF_W, 0, 0, 0)
+	segment(segmentLoad, mayRead|mayExecute, 0, codeBase, uint64(codeOffset+len(text)))
+	segment(segmentLoad, mayRead|mayWrite, dataOffset, dataBase, uint64(len(data)))
+	segment(segmentStack, mayRead|mayWrite, 0, 0, 0)
 
 	out = append(out, make([]byte, codeOffset-headers)...)
 	out = append(out, text...)
