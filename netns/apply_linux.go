@@ -296,7 +296,7 @@ func (h *Host) syncFirewall() error {
 		return err
 	}
 	if changed {
-		return h.forgetFlows(before, elementsOf(want))
+		return h.forgetFlows(staleAfter(before, elementsOf(want), h.resting()))
 	}
 	return nil
 }

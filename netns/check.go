@@ -150,10 +150,10 @@ func checkPorts(ports []Port) (errs []error) {
 			errs = append(errs, err)
 			continue
 		}
-		if other, ok := seen[p.String()]; ok && other != p.Container {
-			errs = append(errs, fmt.Errorf("port %v is published by two containers, %s and %s", p, short(other), short(p.Container)))
+		if other, ok := seen[p.String()]; ok && other != p.owner() {
+			errs = append(errs, fmt.Errorf("port %v is published twice, by %s and %s", p, brief(other), brief(p.owner())))
 		}
-		seen[p.String()] = p.Container
+		seen[p.String()] = p.owner()
 	}
 	return errs
 }
@@ -176,6 +176,22 @@ func (p Port) String() string {
 	return fmt.Sprintf("%v/%s", netip.AddrPortFrom(p.HostIP.Unmap(), p.HostPort), p.Protocol)
 }
 
+// owner is the service or container that the port belongs to.
+func (p Port) owner() string {
+	if p.Service != "" {
+		return "service " + p.Service
+	}
+	return p.Container
+}
+
 func (p Port) wildcard() bool { return !p.HostIP.IsValid() }
+
+// brief shortens owners that are containers.
+func brief(owner string) string {
+	if strings.HasPrefix(owner, "service ") {
+		return owner
+	}
+	return "container " + short(owner)
+}
 
 func short(id string) string { return id[:min(12, len(id))] }

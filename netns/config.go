@@ -84,11 +84,17 @@ type Endpoint struct {
 	Sysctls map[string]string
 }
 
-// Port is one published port.
+// Port is one published port of one container. Several containers of a Service
+// may publish the same one: new connections are balanced over them.
 type Port struct {
 	// Container receives the traffic on Target.
 	Container string
-	Protocol  string // "tcp" or "udp"
+	// Service owns the port; empty: the container alone does.
+	Service string `json:",omitempty"`
+	// Resting says that the container takes no new connections now. UDP clients
+	// that it has stay with it, as TCP connections do anyway.
+	Resting  bool   `json:",omitempty"`
+	Protocol string // "tcp" or "udp"
 	// HostIP is the zero Addr for every address of the host, both families;
 	// 0.0.0.0 and :: are every address of one.
 	HostIP   netip.Addr

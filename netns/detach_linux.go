@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -152,9 +153,13 @@ func (h *Host) forgetNeighbours(id string, gone []Lease) error {
 
 // unpublish takes every port away that leads to the addresses.
 func (h *Host) unpublish(leases []Lease) error {
-	gone := make(map[string]bool)
+	gone, resting := make(map[netip.Addr]bool), h.resting()
 	for _, l := range leases {
-		gone[l.IPv4.String()], gone[l.IPv6.String()] = true, true
+		for _, a := range []netip.Addr{l.IPv4, l.IPv6} {
+			if a.IsValid() {
+				gone[a] = true
+			}
+		}
 	}
 	h.firewall.Lock()
 	defer h.firewall.Unlock()
@@ -162,23 +167,39 @@ func (h *Host) unpublish(leases []Lease) error {
 	if err != nil {
 		return err
 	}
-	rest := ruleset{Table: h.table.name}
-	removed := false
-	for _, s := range portSets(nil, nil) {
-		s.Elements = slices.DeleteFunc(slices.Clone(have[s.Name]), func(e element) bool { return gone[e.Data[0]] })
-		removed = removed || len(s.Elements) != len(have[s.Name])
-		rest.Sets = append(rest.Sets, s)
-	}
+	left, removed := without(have, gone)
+	stale := staleFlows{gone: gone}
+	maps.DeleteFunc(stale.gone, func(a netip.Addr, _ bool) bool { return !resting[a] })
 	if !removed {
-		return nil
+		return h.forgetFlows(stale)
 	}
 	h.table.elements = have
+	rest := ruleset{Table: h.table.name, Sets: left}
 	_, err = h.table.update(rest)
 	h.table.elements = nil
 	if err != nil {
 		return err
 	}
-	return h.forgetFlows(have, elementsOf(rest))
+	after := staleAfter(have, elementsOf(rest), nil)
+	after.gone = stale.gone
+	return h.forgetFlows(after)
+}
+
+// without computes the port sets with no element that leads to the addresses:
+// the other backends share the slots.
+func without(have map[string][]element, gone map[netip.Addr]bool) (left []set, removed bool) {
+	for _, s := range portSets(nil, nil) {
+		s.Elements = have[s.Name]
+		rest := slices.DeleteFunc(slices.Clone(s.Elements), func(e element) bool {
+			a, err := netip.ParseAddr(e.Data[0])
+			return err == nil && gone[a]
+		})
+		if len(rest) != len(s.Elements) {
+			removed, s.Elements = true, balance(unshare(rest))
+		}
+		left = append(left, s)
+	}
+	return left, removed
 }
 
 // publishedPorts are the port sets' members, from memory while that is true.

@@ -36,6 +36,8 @@ const (
 	fieldIPv4  field = "ipv4_addr"
 	fieldIPv6  field = "ipv6_addr"
 	fieldPort  field = "inet_service"
+	// fieldSlot is an interval of slots, the last part of a balanced map's key.
+	fieldSlot field = "slot"
 )
 
 // element is a set's member in text, one string a field.
@@ -71,13 +73,7 @@ func firewall(project string, networks []Network, ports []Port, targets map[stri
 }
 
 func chains() []chain {
-	// What goes to ::1 cannot leave by another link: the proxy has it.
-	publish := []rule{
-		{"meta nfproto ipv4", "fib daddr type local", "dnat ip to meta l4proto . ip daddr . th dport map @publish4"},
-		{"meta nfproto ipv4", "fib daddr type local", "dnat ip to meta l4proto . th dport map @publish4any"},
-		{"meta nfproto ipv6", "ip6 daddr != ::1", "fib daddr type local", "dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6"},
-		{"meta nfproto ipv6", "ip6 daddr != ::1", "fib daddr type local", "dnat ip6 to meta l4proto . th dport map @publish6any"},
-	}
+	toPublished := []rule{{"fib daddr type local", "jump publish"}}
 	return []chain{
 		// route_localnet on a bridge, which publishing on 127.0.0.1 needs, would
 		// let a container's raw frame reach what listens there. This stands
@@ -87,8 +83,9 @@ func chains() []chain {
 			{"iifname @bridges", "ip daddr 127.0.0.0/8", "drop"},
 			{"iifname @bridges", "ip saddr 127.0.0.0/8", "drop"},
 		}},
-		{Name: "prerouting", Kind: "nat", Hook: "prerouting", Priority: -100, Rules: publish},
-		{Name: "output", Kind: "nat", Hook: "output", Priority: -100, Rules: publish},
+		{Name: "prerouting", Kind: "nat", Hook: "prerouting", Priority: -100, Rules: toPublished},
+		{Name: "output", Kind: "nat", Hook: "output", Priority: -100, Rules: toPublished},
+		{Name: "publish", Rules: publishRules()},
 		{Name: "postrouting", Kind: "nat", Hook: "postrouting", Priority: 100, Rules: []rule{
 			// A container that reaches its neighbour through a published port:
 			// without a new source the answer would take the short way back.
@@ -120,6 +117,21 @@ func chains() []chain {
 			{"drop"},
 		}},
 	}
+}
+
+// publishRules lead to the backends of published ports: nft wants the protocol
+// known before it lets a rule change ports.
+func publishRules() (out []rule) {
+	const slot = " . numgen random mod 65536 map @"
+	for _, protocol := range []string{"meta l4proto tcp", "meta l4proto udp"} {
+		// What goes to ::1 cannot leave by another link: the proxy has it.
+		out = append(out,
+			rule{"meta nfproto ipv4", protocol, "dnat ip to meta l4proto . ip daddr . th dport" + slot + "publish4"},
+			rule{"meta nfproto ipv4", protocol, "dnat ip to meta l4proto . th dport" + slot + "publish4any"},
+			rule{"meta nfproto ipv6", "ip6 daddr != ::1", protocol, "dnat ip6 to meta l4proto . ip6 daddr . th dport" + slot + "publish6"},
+			rule{"meta nfproto ipv6", "ip6 daddr != ::1", protocol, "dnat ip6 to meta l4proto . th dport" + slot + "publish6any"})
+	}
+	return out
 }
 
 func linkSets(networks []Network, f foreign) []set {
@@ -162,6 +174,9 @@ func linkElements(names []string) []element {
 func portSets(ports []Port, targets map[string]target) []set {
 	var v4, v4any, v6, v6any []element
 	for _, p := range ports {
+		if p.Resting {
+			continue
+		}
 		t, host := targets[p.Container], p.HostIP.Unmap()
 		everywhere := !host.IsValid() || host.IsUnspecified()
 		key := []string{p.Protocol}
@@ -185,10 +200,10 @@ func portSets(ports []Port, targets map[string]target) []set {
 	}
 	to4, to6 := []field{fieldIPv4, fieldPort}, []field{fieldIPv6, fieldPort}
 	return []set{
-		{Name: "publish4", Key: []field{fieldProto, fieldIPv4, fieldPort}, Data: to4, Elements: v4},
-		{Name: "publish4any", Key: []field{fieldProto, fieldPort}, Data: to4, Elements: v4any},
-		{Name: "publish6", Key: []field{fieldProto, fieldIPv6, fieldPort}, Data: to6, Elements: v6},
-		{Name: "publish6any", Key: []field{fieldProto, fieldPort}, Data: to6, Elements: v6any},
+		{Name: "publish4", Key: []field{fieldProto, fieldIPv4, fieldPort, fieldSlot}, Data: to4, Elements: balance(v4)},
+		{Name: "publish4any", Key: []field{fieldProto, fieldPort, fieldSlot}, Data: to4, Elements: balance(v4any)},
+		{Name: "publish6", Key: []field{fieldProto, fieldIPv6, fieldPort, fieldSlot}, Data: to6, Elements: balance(v6)},
+		{Name: "publish6any", Key: []field{fieldProto, fieldPort, fieldSlot}, Data: to6, Elements: balance(v6any)},
 	}
 }
 
@@ -228,7 +243,7 @@ func quoted(fields []string) string {
 	out := make([]string, len(fields))
 	for i, f := range fields {
 		_, err := netip.ParseAddr(f)
-		if err == nil || f == "tcp" || f == "udp" || strings.Trim(f, "0123456789") == "" {
+		if err == nil || f == "tcp" || f == "udp" || strings.Trim(f, "0123456789-") == "" {
 			out[i] = f
 		} else {
 			out[i] = `"` + f + `"`
@@ -255,11 +270,14 @@ func (r ruleset) String() string {
 }
 
 func (s set) String() string {
-	kind, types := "set", joinFields(s.Key)
+	kind, types := "set", "type "+joinFields(s.Key)
 	if len(s.Data) > 0 {
 		kind, types = "map", types+" : "+joinFields(s.Data)
 	}
-	text := fmt.Sprintf("\t%s %s {\n\t\ttype %s\n", kind, s.Name, types)
+	if s.balanced() {
+		types = "typeof " + typeofFields(s.Key) + " : " + typeofFields(s.Data) + "\n\t\tflags interval"
+	}
+	text := fmt.Sprintf("\t%s %s {\n\t\t%s\n", kind, s.Name, types)
 	if len(s.Elements) > 0 {
 		lines := make([]string, len(s.Elements))
 		for i, e := range s.Elements {
@@ -269,6 +287,23 @@ func (s set) String() string {
 		text += "\t\telements = { " + strings.Join(slices.Compact(lines), ",\n\t\t\t     ") + " }\n"
 	}
 	return text + "\t}\n"
+}
+
+// balanced says that the key ends with a slot.
+func (s set) balanced() bool { return s.Key[len(s.Key)-1] == fieldSlot }
+
+// typeofFields is joinFields in the words that nft needs where a part of the key
+// has no type with a name.
+func typeofFields(fields []field) string {
+	words := map[field]string{
+		fieldProto: "meta l4proto", fieldIPv4: "ip daddr", fieldIPv6: "ip6 daddr",
+		fieldPort: "th dport", fieldSlot: "numgen random mod 65536",
+	}
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = words[f]
+	}
+	return strings.Join(out, " . ")
 }
 
 func joinFields(fields []field) string {

@@ -32,8 +32,9 @@ func exampleRuleset() ruleset {
 		{ID: "dd", Bridge: "st-routed"},
 	}
 	targets := map[string]target{
-		"web": {IPv4: netip.MustParseAddr("172.16.0.2"), IPv6: netip.MustParseAddr("fd00::2")},
-		"api": {IPv4: netip.MustParseAddr("172.16.0.3")},
+		"web":  {IPv4: netip.MustParseAddr("172.16.0.2"), IPv6: netip.MustParseAddr("fd00::2")},
+		"api":  {IPv4: netip.MustParseAddr("172.16.0.3")},
+		"rest": {IPv4: netip.MustParseAddr("172.16.0.4")},
 	}
 	ports := []Port{
 		{Container: "web", Protocol: "tcp", HostPort: 80, Target: 8080},
@@ -43,6 +44,9 @@ func exampleRuleset() ruleset {
 		{Container: "web", Protocol: "udp", HostPort: 53, Target: 53, HostIP: netip.MustParseAddr("0.0.0.0")},
 		{Container: "web", Protocol: "udp", HostPort: 54, Target: 54, HostIP: netip.MustParseAddr("::")},
 		{Container: "starting", Protocol: "tcp", HostPort: 9000, Target: 9000},
+		{Container: "web", Service: "both", Protocol: "tcp", HostPort: 7000, Target: 70},
+		{Container: "api", Service: "both", Protocol: "tcp", HostPort: 7000, Target: 70},
+		{Container: "rest", Service: "both", Protocol: "tcp", HostPort: 7000, Target: 70, Resting: true},
 	}
 	return firewall("shop", networks, ports, targets, foreign{IPv4: []string{"eth0", "eth1"}, IPv6: []string{"eth0"}})
 }

@@ -2,6 +2,7 @@ package netns
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 
@@ -16,6 +17,7 @@ import (
 type staleFlows struct {
 	targets map[netip.AddrPort]bool // no longer published
 	ports   map[uint16]bool         // newly published
+	gone    map[netip.Addr]bool     // of containers that rested, and now leave
 }
 
 // MatchConntrackFlow implements netlink.CustomConntrackFilter.
@@ -28,29 +30,25 @@ func (s staleFlows) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 	if !ok || !ok2 {
 		return false
 	}
-	if s.targets[netip.AddrPortFrom(answering.Unmap(), f.Reverse.SrcPort)] {
+	answering, asked = answering.Unmap(), asked.Unmap()
+	if s.gone[answering] && answering != asked || s.targets[netip.AddrPortFrom(answering, f.Reverse.SrcPort)] {
 		return true
 	}
 	return s.ports[f.Forward.DstPort] && answering == asked
 }
 
-// forgetFlows deletes the flows that a change of the port sets made stale.
-func (h *Host) forgetFlows(before, after map[string][]element) error {
-	stale := staleFlows{map[netip.AddrPort]bool{}, map[uint16]bool{}}
-	for _, s := range portSets(nil, nil) {
-		removed, added := difference(before[s.Name], after[s.Name])
-		for _, e := range removed {
-			if a, err := netip.ParseAddr(e.Data[0]); err == nil && e.Key[0] == "udp" {
-				stale.targets[netip.AddrPortFrom(a, portNumber(e.Data[1]))] = true
-			}
-		}
-		for _, e := range added {
-			if e.Key[0] == "udp" {
-				stale.ports[portNumber(e.Key[len(e.Key)-1])] = true
-			}
-		}
-	}
-	if len(stale.targets)+len(stale.ports) == 0 {
+// staleAfter selects what a change of the port sets makes stale, but for flows to
+// the addresses in kept.
+func staleAfter(before, after map[string][]element, kept map[netip.Addr]bool) staleFlows {
+	had, has := udpPorts(before), udpPorts(after)
+	maps.DeleteFunc(had.targets, func(t netip.AddrPort, _ bool) bool { return has.targets[t] || kept[t.Addr()] })
+	maps.DeleteFunc(has.ports, func(p uint16, _ bool) bool { return had.ports[p] })
+	return staleFlows{targets: had.targets, ports: has.ports}
+}
+
+// forgetFlows deletes stale flows.
+func (h *Host) forgetFlows(stale staleFlows) error {
+	if len(stale.targets)+len(stale.ports)+len(stale.gone) == 0 {
 		return nil
 	}
 	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
@@ -65,6 +63,22 @@ func (h *Host) forgetFlows(before, after map[string][]element) error {
 		}
 	}
 	return nil
+}
+
+// udpPorts reads the port sets' members: which ports lead where.
+func udpPorts(elements map[string][]element) staleFlows {
+	out := staleFlows{targets: map[netip.AddrPort]bool{}, ports: map[uint16]bool{}}
+	for _, s := range portSets(nil, nil) {
+		for _, e := range elements[s.Name] {
+			a, err := netip.ParseAddr(e.Data[0])
+			if err != nil || e.Key[0] != "udp" {
+				continue
+			}
+			out.targets[netip.AddrPortFrom(a, portNumber(e.Data[1]))] = true
+			out.ports[portNumber(e.Key[len(e.Key)-2])] = true // a slot is the last
+		}
+	}
+	return out
 }
 
 func portNumber(text string) uint16 {

@@ -82,7 +82,7 @@ func TestCheckFindsEverything(t *testing.T) {
 	}
 	for _, want := range []string{
 		"at most 1023 ports", `bad network ID "A"`, "bad bridge name", "not configured", `bad interface name "lo"`,
-		"ask for the same address 10.0.0.5", "two interfaces eth1", "80/tcp is published by two containers", "neither tcp nor udp",
+		"ask for the same address 10.0.0.5", "two interfaces eth1", "80/tcp is published twice", "neither tcp nor udp",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)

@@ -294,21 +294,22 @@ func (t *table) sameRules(c chain) (bool, error) {
 	return true, nil
 }
 
-// normal drops what the kernel fills in.
+// normal drops what the kernel fills in, and what the library cannot read.
 func normal(exprs []expr.Any) []expr.Any {
-	out := make([]expr.Any, len(exprs))
-	for i, e := range exprs {
+	out := make([]expr.Any, 0, len(exprs))
+	for _, e := range exprs {
 		switch e := e.(type) {
+		case *expr.Byteorder:
 		case *expr.Lookup:
 			c := *e
 			c.SetID = 0
-			out[i] = &c
+			out = append(out, &c)
 		case *expr.NAT:
 			c := *e
 			c.RegAddrMax, c.RegProtoMax, c.Specified = 0, 0, false
-			out[i] = &c
+			out = append(out, &c)
 		default:
-			out[i] = e
+			out = append(out, e)
 		}
 	}
 	return out

@@ -65,6 +65,8 @@ func compileClause(clause string) ([]expr.Any, error) {
 		return nfproto(unix.NFPROTO_IPV4), nil
 	case clause == "meta nfproto ipv6":
 		return nfproto(unix.NFPROTO_IPV6), nil
+	case strings.HasPrefix(clause, "meta l4proto "):
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1}, equal([]byte{protocolNumber(last)})}, nil
 	case strings.HasPrefix(clause, "ip saddr "):
 		return ipv4Prefix(12, last)
 	case strings.HasPrefix(clause, "ip daddr "):
@@ -151,6 +153,10 @@ func compileDNAT(clause string) ([]expr.Any, error) {
 			load.Offset, load.Len, width = 24, 16, 4
 		case "th dport":
 			load.Base, load.Offset, load.Len = expr.PayloadBaseTransportHeader, 2, 2
+		case "numgen random mod 65536":
+			out = append(out, &expr.Numgen{Register: reg, Modulus: slots, Type: unix.NFT_NG_RANDOM},
+				&expr.Byteorder{SourceRegister: reg, DestRegister: reg, Op: expr.ByteorderHton, Len: 4, Size: 4})
+			load = nil
 		default:
 			return nil, fmt.Errorf("unknown key %q", part)
 		}
@@ -195,7 +201,7 @@ func (t *table) set(s set) (*nftables.Set, error) {
 		return nil, err
 	}
 	out := &nftables.Set{
-		Table: t.ref(), Name: s.Name, KeyType: key, Concatenation: len(s.Key) > 1,
+		Table: t.ref(), Name: s.Name, KeyType: key, Concatenation: len(s.Key) > 1, Interval: s.balanced(),
 		KeyByteOrder: binaryutil.NativeEndian, // of link names, for `nft list`
 	}
 	if out.Concatenation {
@@ -217,6 +223,7 @@ func datatype(fields []field) (nftables.SetDatatype, error) {
 		fieldIPv4:  nftables.TypeIPAddr,
 		fieldIPv6:  nftables.TypeIP6Addr,
 		fieldPort:  nftables.TypeInetService,
+		fieldSlot:  nftables.TypeInteger,
 	}
 	types := make([]nftables.SetDatatype, len(fields))
 	for i, f := range fields {
@@ -244,7 +251,11 @@ func fieldLen(f field) int {
 func encodeElements(s set, all []element) ([]nftables.SetElement, error) {
 	out := make([]nftables.SetElement, len(all))
 	for i, e := range all {
-		key, err := encodeFields(s.Key, e.Key)
+		low, high := e.Key, []string(nil)
+		if s.balanced() {
+			low, high = slotEnds(e.Key)
+		}
+		key, err := encodeFields(s.Key, low)
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
 		}
@@ -253,8 +264,21 @@ func encodeElements(s set, all []element) ([]nftables.SetElement, error) {
 			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
 		}
 		out[i] = nftables.SetElement{Key: key, Val: data}
+		if high == nil {
+			continue
+		}
+		if out[i].KeyEnd, err = encodeFields(s.Key, high); err != nil {
+			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
+		}
 	}
 	return out, nil
+}
+
+// slotEnds are the lowest and the highest key of an element with a slot.
+func slotEnds(key []string) (low, high []string) {
+	n := len(key) - 1
+	from, to, _ := strings.Cut(key[n], "-")
+	return append(slices.Clone(key[:n]), from), append(slices.Clone(key[:n]), to)
 }
 
 func encodeFields(fields []field, values []string) ([]byte, error) {
@@ -278,6 +302,12 @@ func encodeFields(fields []field, values []string) ([]byte, error) {
 				return nil, err
 			}
 			binary.BigEndian.PutUint16(b, uint16(n))
+		case fieldSlot:
+			n, err := strconv.ParseUint(values[i], 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			binary.BigEndian.PutUint32(b, uint32(n))
 		default:
 			a, err := netip.ParseAddr(values[i])
 			if err != nil {
@@ -305,6 +335,13 @@ func decodeElements(s set, found []nftables.SetElement) ([]element, error) {
 		key, err := decodeFields(s.Key, e.Key)
 		if err != nil {
 			return nil, err
+		}
+		if s.balanced() {
+			high, err := decodeFields(s.Key, e.KeyEnd)
+			if err != nil {
+				return nil, err
+			}
+			key[len(key)-1] += "-" + high[len(high)-1]
 		}
 		data, err := decodeFields(s.Data, e.Val)
 		if err != nil {
@@ -334,6 +371,8 @@ func decodeFields(fields []field, b []byte) (out []string, err error) {
 			out = append(out, []string{"tcp", "udp"}[i])
 		case fieldPort:
 			out = append(out, strconv.Itoa(int(binary.BigEndian.Uint16(part))))
+		case fieldSlot:
+			out = append(out, strconv.FormatUint(uint64(binary.BigEndian.Uint32(part)), 10))
 		default:
 			a, _ := netip.AddrFromSlice(part)
 			out = append(out, a.String())
