@@ -3,20 +3,26 @@ package netns
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/go-multierror"
 )
 
-// Balance changes which containers published ports lead to, and nothing else of
-// what was applied: a transaction where Apply looks at everything. Before the
-// first Apply of this Host it does nothing.
-func (h *Host) Balance(ctx context.Context, ports []Port) error {
+// Balance brings up to date what changes when containers become ready or cease
+// to be: where c's ports lead. It looks at nothing else, where Apply looks at
+// everything, and does nothing before the first Apply of this Host. c.Networks is
+// not read.
+func (h *Host) Balance(ctx context.Context, c Config) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	var errs *multierror.Error
-	if errs = multierror.Append(errs, checkPorts(ports)...); errs.ErrorOrNil() != nil {
+	if errs = multierror.Append(errs, checkPorts(c.Ports)...); errs.ErrorOrNil() != nil {
 		return errs
+	}
+	attached, err := h.attached()
+	if err != nil {
+		return err
 	}
 	h.mu.Lock()
 	if h.applied == nil {
@@ -24,13 +30,40 @@ func (h *Host) Balance(ctx context.Context, ports []Port) error {
 		return nil
 	}
 	a := *h.applied
-	a.config.Ports = ports
+	c.Networks, c.Endpoints = a.config.Networks, joinEndpoints(c.Endpoints, a.config.Endpoints, attached)
+	a.config = c
 	h.applied = &a
 	h.mu.Unlock()
-	if err := h.localnet(a.config, a.networks); err != nil {
+	if err := h.localnet(c, a.networks); err != nil {
 		return err
 	}
 	return h.syncFirewall()
+}
+
+// attached are the project's containers with a lease.
+func (h *Host) attached() (map[string]bool, error) {
+	out := make(map[string]bool)
+	leases, err := h.leases(func(l Lease) bool { return l.Project == h.o.Project })
+	for _, l := range leases {
+		out[l.Container] = true
+	}
+	return out, err
+}
+
+// joinEndpoints adds to now those of before that it lacks and that are attached:
+// Apply is to find that they are gone, and takes them out.
+func joinEndpoints(now, before []Endpoint, attached map[string]bool) []Endpoint {
+	known := make(map[[2]string]bool)
+	for _, e := range now {
+		known[[2]string{e.Container, e.IfName}] = true
+	}
+	out := slices.Clone(now)
+	for _, e := range before {
+		if attached[e.Container] && !known[[2]string{e.Container, e.IfName}] {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // resting are the addresses of containers that keep the clients they have.

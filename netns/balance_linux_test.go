@@ -86,13 +86,13 @@ func TestPublishedPortIsBalanced(t *testing.T) {
 			p, ctx := newPool(t, name == "IPv6"), t.Context()
 			addr := net.JoinHostPort(addr, "8080")
 			p.answered(addr, "web0", "web1", "web2")
-			must(t, p.h.Balance(ctx, p.ports(1)))
+			must(t, p.h.Balance(ctx, Config{Ports: p.ports(1)}))
 			p.answered(addr, "web0", "web2")
-			must(t, p.h.Balance(ctx, p.ports(0, 1, 2)))
+			must(t, p.h.Balance(ctx, Config{Ports: p.ports(0, 1, 2)}))
 			if got, err := p.ask(p.neighbour, "tcp", addr, patience); err == nil || !strings.Contains(err.Error(), "refused") {
 				t.Errorf("with no backend: %q, %v, want a refusal", got, err)
 			}
-			must(t, p.h.Balance(ctx, p.ports()))
+			must(t, p.h.Balance(ctx, Config{Ports: p.ports()}))
 			p.answered(addr, "web0", "web1", "web2")
 			// What leaves without a word leaves no hole.
 			must(t, p.h.Detach(ctx, "web0"))
@@ -163,7 +163,7 @@ func TestEstablishedConnectionsStay(t *testing.T) {
 		}
 		return out
 	}
-	must(t, p.h.Balance(ctx, ports()))
+	must(t, p.h.Balance(ctx, Config{Ports: ports()}))
 	first := make(map[string]talk)
 	p.in(p.neighbour, func() {
 		for range askedTimes {
@@ -175,14 +175,14 @@ func TestEstablishedConnectionsStay(t *testing.T) {
 	})
 	// Every replica leaves the balance in turn, and the last is left alone.
 	for _, resting := range [][]int{{0}, {0, 1}, {1, 2}, {0, 1, 2}, {}} {
-		must(t, p.h.Balance(ctx, ports(resting...)))
+		must(t, p.h.Balance(ctx, Config{Ports: ports(resting...)}))
 		for id, c := range first {
 			if got := c.who(); got != id {
 				t.Errorf("with %v resting, the connection to %s is answered by %q", resting, id, got)
 			}
 		}
 	}
-	must(t, p.h.Balance(ctx, ports(0)))
+	must(t, p.h.Balance(ctx, Config{Ports: ports(0)}))
 	must(t, p.h.Detach(ctx, "web0"))
 	for _, id := range []string{"web1", "web2"} {
 		if got := first[id].who(); got != id {
@@ -195,7 +195,7 @@ func TestEstablishedConnectionsStay(t *testing.T) {
 func TestUDPClientOfAContainerThatRests(t *testing.T) {
 	t.Parallel()
 	p, ctx := newPool(t, false), t.Context()
-	must(t, p.h.Balance(ctx, p.ports(1, 2)))
+	must(t, p.h.Balance(ctx, Config{Ports: p.ports(1, 2)}))
 	var c net.Conn
 	p.in(p.neighbour, func() {
 		var err error
@@ -210,7 +210,7 @@ func TestUDPClientOfAContainerThatRests(t *testing.T) {
 	if got := who(); got != "web0" {
 		t.Fatalf("%s answers", got)
 	}
-	must(t, p.h.Balance(ctx, p.ports(0, 2)))
+	must(t, p.h.Balance(ctx, Config{Ports: p.ports(0, 2)}))
 	if got := who(); got != "web0" {
 		t.Errorf("after web0 went to rest, %s answers its client", got)
 	}

@@ -62,11 +62,13 @@ func relay(ctx context.Context, client net.Conn, to Target) {
 	defer client.Close()
 	addr, ok := to()
 	if !ok {
+		refuse(client)
 		return
 	}
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	server, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
+		refuse(client)
 		return
 	}
 	defer server.Close()
@@ -76,6 +78,13 @@ func relay(ctx context.Context, client net.Conn, to Target) {
 	both.Go(func() { pour(server, client) })
 	both.Go(func() { pour(client, server) })
 	both.Wait()
+}
+
+// refuse makes the end of a connection a reset, as from a port that is closed.
+func refuse(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
 }
 
 func pour(to, from net.Conn) {

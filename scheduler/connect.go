@@ -211,11 +211,17 @@ func (c *Controller) networkNamed(name string) (string, Object) {
 
 // applyNetwork tells package netns all that the project wants of the kernel.
 func (c *Controller) applyNetwork(ctx context.Context) error {
+	c.applying.Lock()
+	defer c.applying.Unlock()
 	cfg, err := c.networkConfig()
 	if err != nil {
 		return err
 	}
-	return c.Network.Apply(ctx, cfg)
+	if err := c.Network.Apply(ctx, cfg); err != nil {
+		return err
+	}
+	c.wrote(cfg)
+	return nil
 }
 
 func (c *Controller) networkConfig() (netns.Config, error) {
@@ -226,7 +232,7 @@ func (c *Controller) networkConfig() (netns.Config, error) {
 	if err != nil {
 		return netns.Config{}, err
 	}
-	var cfg netns.Config
+	cfg := c.balanceConfig()
 	known := map[string]bool{}
 	for _, n := range all {
 		for _, made := range c.made {
@@ -242,12 +248,6 @@ func (c *Controller) networkConfig() (netns.Config, error) {
 			if n, ok, err := c.Network.Lookup(made.Name); err == nil && ok {
 				cfg.Networks = append(cfg.Networks, n)
 			}
-		}
-	}
-	for _, i := range c.instances {
-		if i.live() || c.opening[i.ID] {
-			cfg.Endpoints = append(cfg.Endpoints, i.Endpoints...)
-			cfg.Ports = append(cfg.Ports, i.Ports...)
 		}
 	}
 	return cfg, nil
@@ -277,9 +277,12 @@ func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 	}
 	var errs []error
 	if len(i.Ports) > 0 {
-		errs = append(errs, c.network.Do(ctx))
+		errs = append(errs, c.balance.Do(ctx))
 	}
 	errs = append(errs, c.Network.Detach(ctx, i.ID), c.letGo(ctx, i.ID))
+	if len(i.Ports) > 0 {
+		errs = append(errs, c.releasePorts(ctx))
+	}
 	if err := errors.Join(errs...); err != nil {
 		c.Log.Warn("cannot take container off the network", "container", i.Name, "error", err)
 	}

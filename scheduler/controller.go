@@ -3,7 +3,10 @@ package scheduler
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +46,8 @@ type Network interface {
 	// Reserve binds a published port on the host, choosing it when HostPort is 0.
 	Reserve(p netns.Port) (netns.Port, *os.File, error)
 	Detach(ctx context.Context, containers ...string) error
+	// Balance changes which containers published ports lead to.
+	Balance(ctx context.Context, c netns.Config) error
 	Leases(network string) ([]netns.Lease, error)
 	// ListenDNS makes the two sockets of the embedded resolver inside a container's
 	// namespace and redirects 127.0.0.11:53 to them.
@@ -75,12 +80,12 @@ type Controller struct {
 	left      map[string]bool // networks and volumes that a down left to who needs them
 	waiters   map[*waiter]struct{}
 	probers   map[string]*prober
-	made      map[string]madeNetwork   // networks by key
-	opening   map[string]bool          // starts under way: their endpoints and ports are wanted
-	plugged   map[string]bool          // containers that may have links, ports, streams
-	proxies   map[string]*proxies      // by container
-	held      map[string]chan struct{} // one-offs that wait for their client
-	shared    *shared                  // of the command that stands
+	made      map[string]madeNetwork        // networks by key
+	opening   map[string]bool               // starts under way: their endpoints and ports are wanted
+	plugged   map[string]bool               // containers that may have links, ports, streams
+	proxies   map[string]context.CancelFunc // by reservation
+	held      map[string]chan struct{}      // one-offs that wait for their client
+	shared    *shared                       // of the command that stands
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request
@@ -89,7 +94,12 @@ type Controller struct {
 	ops     sync.WaitGroup
 	starts  chan struct{} // bounds the starts under way
 	network *coalescer
+	balance balance
 	dns     *resolver
+
+	applying  sync.Mutex // one configuration at a time goes to Network, newest last
+	applied   bool       // Network knows the project
+	reserving sync.Mutex // guards the Keeper's reservations of ports
 }
 
 // startsAtOnce is how many replicas are made at a time: more only contend for the
@@ -106,10 +116,11 @@ func NewController(cfg Config) (*Controller, error) {
 		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{}, sources: map[string]map[string]string{},
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
-		proxies: map[string]*proxies{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
+		proxies: map[string]context.CancelFunc{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
 	}
 	c.network = newCoalescer(c.applyNetwork)
+	c.balance.coalescer = newCoalescer(c.runBalance)
 	c.dns = newResolver(cfg.Network, cfg.Keeper, cfg.Log)
 	if err := cfg.Store.Init(); err != nil {
 		return nil, err
@@ -186,6 +197,8 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 			c.begin(ctx, op)
 		}
 	}
+	c.rebalance(now)
+	c.sweepPorts(ctx)
 	c.answer(now)
 	return c.rest(now)
 }
@@ -214,6 +227,11 @@ func (c *Controller) rest(now time.Time) (time.Duration, bool) {
 	left := idleExit - now.Sub(c.idleSince)
 	c.ended = left <= 0
 	return max(left, time.Millisecond), c.ended
+}
+
+// sorted lists the instances in an order that stays; called under mu.
+func (c *Controller) sorted() []*Instance {
+	return slices.SortedFunc(maps.Values(c.instances), func(a, b *Instance) int { return strings.Compare(a.ID, b.ID) })
 }
 
 func (c *Controller) anyLive() bool {

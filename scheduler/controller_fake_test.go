@@ -156,6 +156,7 @@ func (f fakeNetwork) Attach(context.Context, []netns.Endpoint, int) ([]netns.Lea
 }
 func (f fakeNetwork) Loopback(context.Context, int) error                { return nil }
 func (f fakeNetwork) Detach(context.Context, ...string) error            { return nil }
+func (f fakeNetwork) Balance(ctx context.Context, c netns.Config) error  { return f.Apply(ctx, c) }
 func (f fakeNetwork) Leases(string) ([]netns.Lease, error)               { return nil, nil }
 func (f fakeNetwork) Remove(context.Context) error                       { return nil }
 func (f fakeNetwork) Lookup(string) (netns.Network, bool, error)         { return netns.Network{}, false, nil }

@@ -179,6 +179,7 @@ func (c *Controller) stop(ctx context.Context, op Op) error {
 		c.publish(&i, Event{Progress: "Stopped"})
 		return nil
 	}
+	c.drain(ctx, &i)
 	if err := c.preStop(ctx, &i, deadline); err != nil {
 		c.mu.Lock()
 		c.failed["hook "+i.ID] = err.Error()

@@ -66,6 +66,7 @@ func (c *Controller) downEnd(ctx context.Context) error {
 	c.mu.Lock()
 	c.ended = true // a next command begins with a new controller and a new record
 	c.mu.Unlock()
+	c.balance.Close()
 	c.network.Close() // or what is under way would make again what is removed
 	if err := c.Network.Remove(ctx); err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
 )
@@ -205,23 +204,13 @@ func (l *launch) reserve(ctx context.Context) error {
 	}
 	l.i.Ports = nil
 	for _, p := range l.out.Ports {
-		got, f, err := l.c.Network.Reserve(p)
-		if err != nil {
-			return err
-		}
-		err = l.c.Keeper.Hold(ctx, portName(got), f)
-		f.Close()
+		got, err := l.c.reserve(ctx, p)
 		if err != nil {
 			return err
 		}
 		l.i.Ports = append(l.i.Ports, got)
 	}
 	return nil
-}
-
-// portName is the name under which the shim keeps a port's reservation.
-func portName(p netns.Port) string {
-	return fmt.Sprintf("port/%s/%s/%s/%d", p.Container, p.Protocol, p.HostIP, p.HostPort)
 }
 
 // open makes the container's standard streams and gives their other ends to the shim.
@@ -311,7 +300,7 @@ func (l *launch) publish(ctx context.Context) error {
 	if len(l.i.Ports) == 0 {
 		return nil
 	}
-	if err := l.c.network.Do(ctx); err != nil {
+	if err := l.c.balance.Do(ctx); err != nil {
 		return err
 	}
 	return l.c.serveProxies(l.i)

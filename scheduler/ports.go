@@ -12,9 +12,10 @@ import (
 	"stack/netns"
 )
 
-// Ports lists a container's published ports. HostPort 0 stands for one that is
-// still to be chosen. Of a published range for one target, replica n takes the
-// n-th port. A service without a network of its own publishes nothing.
+// Ports lists a container's published ports, which are its service's unless it is
+// a one-off. HostPort 0 stands for one that is still to be chosen. Of a published
+// range for one target, replica n takes the n-th port. A service without a network
+// of its own publishes nothing.
 func Ports(s types.ServiceConfig, i Identity) ([]netns.Port, error) {
 	if len(attachments(s)) == 0 {
 		return nil, nil
@@ -24,6 +25,9 @@ func Ports(s types.ServiceConfig, i Identity) ([]netns.Port, error) {
 		p, err := port(c, i)
 		if err != nil {
 			return nil, fmt.Errorf("port %s:%d of service %q: %w", c.Published, c.Target, s.Name, err)
+		}
+		if !i.OneOff {
+			p.Service = s.Name
 		}
 		out = append(out, p)
 	}

@@ -121,17 +121,14 @@ func (p *preflight) ports(svc types.ServiceConfig) {
 		var last uint16
 		for number := range svc.GetScale() {
 			ask, err := port(c, Identity{Number: number + 1})
-			if err == nil && ask.HostPort != 0 && ask.HostPort == last {
-				err = fmt.Errorf("%d replicas cannot publish one host port: give a range, or no host port", svc.GetScale())
-			}
 			if err != nil {
 				p.say("ports", err.Error(), path...)
 				break
 			}
-			last = ask.HostPort
-			if ask.HostPort == 0 || p.holds(ask) { // 0 is chosen at the start
+			if ask.HostPort == 0 || ask.HostPort == last || p.holds(ask) { // 0 is chosen at the start
 				continue
 			}
+			last = ask.HostPort
 			_, f, err := p.m.Reserve(ask)
 			if err != nil && p.look() == nil && p.holds(ask) {
 				continue // another command has begun to start it meanwhile

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -12,50 +13,58 @@ import (
 	"stack/netns"
 )
 
-// proxies are the sockets of one container's ports on which clients arrive that no
-// rule can redirect: those of ::1, and IPv6 clients of a container without IPv6.
-// The sockets are the port's reservations, kept by the shim: clients wait in them
-// while there is no controller.
-type proxies struct{ cancel context.CancelFunc }
+// Clients arrive that no rule can redirect on some published ports: those of ::1,
+// and IPv6 clients of a container without IPv6. A proxy serves them from the port's
+// reservation, which the shim keeps: clients wait in it while there is no
+// controller.
 
 // proxied reports whether clients of p can arrive on its reserved socket.
 func proxied(p netns.Port) bool { return !p.HostIP.IsValid() || p.HostIP.Is6() }
 
-// serveProxies begins to serve a container's ports, in place of an earlier time.
+// serveProxies begins to serve an instance's ports, unless another replica's start
+// did.
 func (c *Controller) serveProxies(i *Instance) error {
-	c.stopProxies(i.ID)
-	ctx, cancel := context.WithCancel(context.Background())
 	var errs []error
 	for _, p := range i.Ports {
 		if proxied(p) {
-			errs = append(errs, c.serveProxy(ctx, i.ID, p))
+			errs = append(errs, c.serveProxy(p))
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.proxies[i.ID] = &proxies{cancel}
 	return errors.Join(errs...)
 }
 
-func (c *Controller) stopProxies(id string) {
+func (c *Controller) stopProxy(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.proxies[id]; p != nil {
-		p.cancel()
-		delete(c.proxies, id)
+	if cancel := c.proxies[name]; cancel != nil {
+		cancel()
+		delete(c.proxies, name)
 	}
 }
 
-func (c *Controller) serveProxy(ctx context.Context, id string, p netns.Port) error {
-	f := c.Keeper.Held(portName(p))
+func (c *Controller) serveProxy(p netns.Port) error {
+	c.reserving.Lock()
+	defer c.reserving.Unlock()
+	name := portName(p)
+	f := c.Keeper.Held(name)
 	if f == nil {
 		return nil // it could not be reserved again, which was told
 	}
 	defer f.Close()
-	run, err := proxyOn(f, p, c.proxyTarget(id, p))
+	c.mu.Lock()
+	_, served := c.proxies[name]
+	c.mu.Unlock()
+	if served {
+		return nil
+	}
+	run, err := proxyOn(f, p, c.proxyTarget(name))
 	if err != nil {
 		return fmt.Errorf("cannot serve port %d through a proxy: %w", p.HostPort, err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.mu.Lock()
+	c.proxies[name] = cancel
+	c.mu.Unlock()
 	go func() {
 		if err := run(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Warn("proxy ended", "port", p.HostPort, "error", err)
@@ -74,23 +83,40 @@ func proxyOn(f *os.File, p netns.Port, to netns.Target) (func(context.Context) e
 	return func(ctx context.Context) error { return netns.ProxyTCP(ctx, l, to) }, err
 }
 
-// proxyTarget is where a container takes a port's clients: its address on the
-// network of its default route, as for those that rules redirect.
-func (c *Controller) proxyTarget(id string, p netns.Port) netns.Target {
+// proxyTarget is where a port's next client goes: a container as for those that
+// rules redirect, by its address on the network of its default route.
+func (c *Controller) proxyTarget(name string) netns.Target {
 	return func() (netip.AddrPort, bool) {
-		i, ok := c.instance(id)
-		if !ok || !i.live() {
-			return netip.AddrPort{}, false
-		}
-		endpoints := slices.Clone(i.Endpoints)
-		slices.SortStableFunc(endpoints, func(a, b netns.Endpoint) int { return defaultFirst(a) - defaultFirst(b) })
-		for _, e := range endpoints {
-			if addr := c.leasedTo(id, e.Network); addr.IsValid() && !c.internal(e.Network) {
-				return netip.AddrPortFrom(addr, p.Target), true
+		backends := c.backendsOf(name)
+		for _, n := range rand.Perm(len(backends)) {
+			if at, ok := c.addressOf(backends[n]); ok {
+				return at, true
 			}
 		}
 		return netip.AddrPort{}, false
 	}
+}
+
+// backendsOf are the ports of those that take a reservation's new clients.
+func (c *Controller) backendsOf(name string) []netns.Port {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(balancedPorts(c.sorted(), c.opening), func(p netns.Port) bool { return p.Resting || portName(p) != name })
+}
+
+func (c *Controller) addressOf(p netns.Port) (netip.AddrPort, bool) {
+	i, ok := c.instance(p.Container)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	endpoints := slices.Clone(i.Endpoints)
+	slices.SortStableFunc(endpoints, func(a, b netns.Endpoint) int { return defaultFirst(a) - defaultFirst(b) })
+	for _, e := range endpoints {
+		if addr := c.leasedTo(i.ID, e.Network); addr.IsValid() && !c.internal(e.Network) {
+			return netip.AddrPortFrom(addr, p.Target), true
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 func defaultFirst(e netns.Endpoint) int {

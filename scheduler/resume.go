@@ -95,15 +95,7 @@ func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
 func (c *Controller) resumePorts(ctx context.Context, i *Instance) error {
 	var errs []error
 	for _, p := range i.Ports {
-		if f := c.Keeper.Held(portName(p)); f != nil {
-			f.Close()
-			continue
-		}
-		_, f, err := c.Network.Reserve(p)
-		if err == nil {
-			err = c.Keeper.Hold(ctx, portName(p), f)
-			f.Close()
-		}
+		_, err := c.reserve(ctx, p)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, c.serveProxies(i))...)
@@ -112,11 +104,10 @@ func (c *Controller) resumePorts(ctx context.Context, i *Instance) error {
 // letGo releases every descriptor that the shim keeps for a container, also those
 // that a start interrupted by a controller's death left unrecorded.
 func (c *Controller) letGo(ctx context.Context, id string) error {
-	c.stopProxies(id)
 	c.dns.drop(id)
 	var errs []error
 	for _, name := range c.Keeper.Names() {
-		if strings.Contains(name, "/"+id) {
+		if !strings.HasPrefix(name, portPrefix) && strings.Contains(name, "/"+id) {
 			errs = append(errs, c.Keeper.Release(ctx, name))
 		}
 	}
