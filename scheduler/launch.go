@@ -13,6 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
 )
