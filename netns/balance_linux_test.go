@@ -17,10 +17,11 @@ type pool struct {
 	net      Network
 	replicas []container
 	leases   []Lease
+	nextPort int // of UDP clients
 }
 
 func newPool(t *testing.T, v6 bool) *pool {
-	p := &pool{lab: newLab(t), net: network("shop", "front")}
+	p := &pool{lab: newLab(t), net: network("shop", "front"), nextPort: 10000}
 	p.net.IPv6 = v6
 	p.h = p.open("shop")
 	c := Config{Networks: []Network{p.net}, Ports: p.ports()}
@@ -57,7 +58,7 @@ const askedTimes = 60
 func (p *pool) answering(protocol, addr string) (who []string) {
 	p.t.Helper()
 	for range askedTimes {
-		got, err := p.ask(p.neighbour, protocol, addr, patience)
+		got, err := p.askAnew(protocol, addr)
 		if err != nil {
 			p.t.Fatalf("%s %s: %v", protocol, addr, err)
 		}
@@ -68,6 +69,24 @@ func (p *pool) answering(protocol, addr string) (who []string) {
 	}
 	slices.Sort(who)
 	return who
+}
+
+// askAnew asks as a client that was never seen: a UDP port used twice within two
+// minutes would be the same client.
+func (p *pool) askAnew(protocol, addr string) (answer string, err error) {
+	if protocol == "tcp" {
+		return p.ask(p.neighbour, protocol, addr, patience)
+	}
+	p.nextPort++
+	p.in(p.neighbour, func() {
+		d := net.Dialer{LocalAddr: &net.UDPAddr{Port: p.nextPort}}
+		var c net.Conn
+		if c, err = d.Dial("udp", addr); err == nil {
+			defer c.Close()
+			answer = talk{c}.who()
+		}
+	})
+	return answer, err
 }
 
 func (p *pool) answered(addr string, want ...string) {
