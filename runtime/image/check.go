@@ -7,12 +7,15 @@ import (
 	"os"
 )
 
-// Check says, without unpacking anything, whether a reference can lead to an
-// image: its form is known and what it names exists. Errors: ErrNotFound, wrapped.
+// Check says, without unpacking or fetching anything, whether a reference can lead
+// to an image: its form is known and a path exists. Errors: ErrNotFound, wrapped.
 func Check(ref string) error {
 	r, err := parseReference(ref)
 	if err != nil {
 		return fmt.Errorf("cannot resolve image %q: %w", ref, err)
+	}
+	if !r.isPath() {
+		return nil
 	}
 	st, err := os.Stat(r.path)
 	switch {

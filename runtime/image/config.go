@@ -20,6 +20,7 @@ type configFile struct {
 	Author       string       `json:"author"`
 	Architecture string       `json:"architecture"`
 	OS           string       `json:"os"`
+	Variant      string       `json:"variant"`
 	History      []v1.History `json:"history"`
 	Config       struct {
 		v1.ImageConfig
@@ -55,15 +56,19 @@ func parseConfig(data []byte) (configFile, error) {
 
 // contents is where an image's parts are: in a layout or in an archive.
 type contents struct {
-	config []byte
-	layers []blob // the lowest first, one for each diff_id
+	config   []byte
+	layers   []blob         // the lowest first, one for each diff_id
+	manifest *v1.Descriptor // nil where there is none
 }
 
 // blob is a stored file of a layout or an archive.
 type blob struct {
 	name   string
 	digest digest.Digest // of the stored bytes; empty where none is stated
+	size   int64         // of the same, where a digest is
+	media  string        // media type, likewise
 	files  files
+	meter  *meter
 }
 
 // image puts together what a Store answers for c, whose layers are in dirs, the
@@ -77,4 +82,12 @@ func (c configFile) image(data []byte, dirs []string) Image {
 	img.Layers = slices.Clone(dirs)
 	slices.Reverse(img.Layers)
 	return img
+}
+
+// record describes img, of this configuration.
+func (c configFile) record(img Image) Record {
+	return Record{
+		Version: storeVersion, Image: img, Created: c.Created, Author: c.Author,
+		Architecture: c.Architecture, Variant: c.Variant, OS: c.OS, DiffIDs: c.RootFS.DiffIDs, History: c.History,
+	}
 }

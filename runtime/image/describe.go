@@ -16,10 +16,20 @@ var ErrAmbiguous = errors.New("several images match")
 // Find chooses a record by reference, digest, or the beginning of a digest.
 // Errors: ErrNotFound, ErrAmbiguous.
 func Find(all []Record, name string) (Record, error) {
+	if r, err := parseReference(name); err == nil {
+		if rec, ok := lookup(all, r, "", machine()); ok {
+			return rec, nil
+		}
+		for _, rec := range all { // of another platform
+			if rec.Image.Ref == r.String() {
+				return rec, nil
+			}
+		}
+	}
 	var match []Record
 	for _, rec := range all {
 		d := rec.Image.Digest
-		if rec.Image.Ref == name || d == name {
+		if d == name {
 			return rec, nil
 		}
 		_, hex, _ := strings.Cut(d, ":")
@@ -37,12 +47,16 @@ func Find(all []Record, name string) (Record, error) {
 }
 
 // SplitReference gives the two parts of a reference that people see in tables:
-// "oci:/srv/app" and "v1", "docker.io/library/nginx" and "1.27". The tag is empty
-// where there is none.
+// "oci:/srv/app" and "v1", "nginx" and "1.27". The tag is empty where there is none.
 func SplitReference(ref string) (repository, tag string) {
-	if r, err := parseReference(ref); err == nil {
+	r, err := parseReference(ref)
+	switch {
+	case err == nil && r.isPath():
 		return r.scheme + ":" + r.path, r.tag
+	case err == nil && r.scheme == schemeID:
+		return "<none>", ""
 	}
+	ref = Familiar(ref)
 	if name, _, ok := strings.Cut(ref, "@"); ok {
 		return name, ""
 	}

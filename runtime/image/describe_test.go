@@ -35,6 +35,10 @@ func TestSplitReference(t *testing.T) {
 		"host:5000/app":         {"host:5000/app", ""},
 		"host:5000/app:2":       {"host:5000/app", "2"},
 		"nginx@sha256:00":       {"nginx", ""},
+
+		"docker.io/library/nginx:1.27": {"nginx", "1.27"},
+		"docker.io/me/app:2":           {"me/app", "2"},
+		"sha256:0123456789012345678901234567890123456789012345678901234567890123": {"<none>", ""},
 	} {
 		if repository, tag := SplitReference(ref); [2]string{repository, tag} != want {
 			t.Errorf("%s: got %q %q", ref, repository, tag)

@@ -46,7 +46,7 @@ func fakeHost(t *testing.T, s *Store) string {
 
 func resolveHost(t *testing.T, s *Store) Image {
 	t.Helper()
-	img, err := s.Resolve(context.Background(), "rootfs:/")
+	img, err := s.Resolve(context.Background(), "rootfs:/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestHostRefresh(t *testing.T) {
 	if info, _ := os.Stat(filepath.Join(next.Layers[0], "etc/ssl")); info.Mode().Perm() != 0o755 {
 		t.Errorf("the umask shows: %v", info.Mode())
 	}
-	if _, err := s.Prune(context.Background(), next.Layers); err != nil || isDir(first.Layers[0]) || !isDir(next.Layers[0]) {
+	if _, err := s.Prune(context.Background(), Use{Layers: next.Layers}, func(Record) bool { return true }); err != nil || isDir(first.Layers[0]) || !isDir(next.Layers[0]) {
 		t.Errorf("prune: %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestHostLeavesOutState(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.host = host
-	if _, err := s.Resolve(context.Background(), "rootfs:/"); err == nil {
+	if _, err := s.Resolve(context.Background(), "rootfs:/", ""); err == nil {
 		t.Error("state below /usr is shown")
 	}
 }

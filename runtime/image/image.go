@@ -44,9 +44,10 @@ type Healthcheck struct {
 
 // Resolver turns references into images.
 type Resolver interface {
-	// Resolve returns the image, unpacking its layers if need be.
+	// Resolve returns the image for a platform, OS/ARCH[/VARIANT] or "" for this
+	// machine's, unpacking its layers if need be. Nothing is fetched: Pull does.
 	// Errors: ErrNotFound, wrapped.
-	Resolve(ctx context.Context, ref string) (Image, error)
+	Resolve(ctx context.Context, ref, platform string) (Image, error)
 	// CopyOut copies the tree at path inside the image, with owners, modes and
 	// xattrs as the image has them, into dir, which exists. It reports false when
 	// the image has no directory there. Links in the image are never followed out

@@ -24,27 +24,38 @@ type layer struct {
 	blob        blob
 	scratch     string   // where it is unpacked; "" if it was there
 	implied     []string // see Applied.Implied
+	meter       *meter
 }
 
 // ingest unpacks the layers that are not in the store yet and records the image.
 func (s *Store) ingest(ctx context.Context, r reference, c contents) (Image, error) {
+	rec, err := s.unpackImage(ctx, c)
+	if err != nil {
+		return Image{}, err
+	}
+	rec.Manifest = nil // its blobs stay where they are
+	if err := s.record(ctx, r, rec); err != nil {
+		return Image{}, err
+	}
+	return rec.Image, nil
+}
+
+// unpackImage makes sure of an image's layers and describes it.
+func (s *Store) unpackImage(ctx context.Context, c contents) (Record, error) {
 	conf, err := parseConfig(c.config)
 	if err != nil {
-		return Image{}, err
+		return Record{}, err
 	}
 	if len(conf.RootFS.DiffIDs) != len(c.layers) {
-		return Image{}, fmt.Errorf("the image has %d layers, but its configuration names %d", len(c.layers), len(conf.RootFS.DiffIDs))
+		return Record{}, fmt.Errorf("the image has %d layers, but its configuration names %d", len(c.layers), len(conf.RootFS.DiffIDs))
 	}
-	layers := makeLayers(conf.RootFS.DiffIDs, c.layers)
-	dirs, err := s.ensureLayers(ctx, layers)
+	dirs, err := s.ensureLayers(ctx, makeLayers(conf.RootFS.DiffIDs, c.layers))
 	if err != nil {
-		return Image{}, err
+		return Record{}, err
 	}
-	img := conf.image(c.config, dirs)
-	if err := s.record(r, img, conf); err != nil {
-		return Image{}, err
-	}
-	return img, nil
+	rec := conf.record(conf.image(c.config, dirs))
+	rec.Manifest = c.manifest
+	return rec, nil
 }
 
 // makeLayers computes the chain IDs: see "Layer ChainID" in the OCI config.md. Of a
@@ -62,7 +73,7 @@ func makeLayers(diffs []digest.Digest, blobs []blob) []*layer {
 		if slices.Contains(diffs[i+1:], diff) {
 			continue
 		}
-		layers = append(layers, &layer{diff: diff, chain: chain, blob: blobs[i]})
+		layers = append(layers, &layer{diff: diff, chain: chain, blob: blobs[i], meter: blobs[i].meter})
 	}
 	return layers
 }
@@ -126,38 +137,59 @@ func (s *Store) ensureLayers(ctx context.Context, layers []*layer) ([]string, er
 }
 
 // unpackMissing takes the locks of all absent layers, in one order for every
-// process so that none waits in a circle, and unpacks what is absent still.
+// process so that none waits in a circle, and unpacks what is absent still. A layer
+// is free for others as soon as it and those below it are in place.
 func (s *Store) unpackMissing(ctx context.Context, layers, absent []*layer) error {
 	slices.SortFunc(absent, func(a, b *layer) int { return strings.Compare(string(a.diff), string(b.diff)) })
+	held := map[*layer]io.Closer{}
+	defer func() {
+		for _, lock := range held {
+			lock.Close()
+		}
+	}()
 	for _, l := range absent {
 		lock, err := s.layerLock(ctx, layerName(l.diff))
 		if err != nil {
 			return err
 		}
-		defer lock.Close()
+		held[l] = lock
 	}
-	absent, err := s.missing(layers)
+	absent, err := s.missing(layers) // the lowest first, as their blobs come
 	if err != nil {
 		return err
 	}
+	err = s.unpackAll(ctx, layers, absent, func(l *layer) {
+		if held[l] != nil {
+			held[l].Close()
+			delete(held, l)
+		}
+	})
+	for _, l := range absent {
+		err = errors.Join(err, removeTree(l.scratch)) // nothing, once placed
+	}
+	return err
+}
+
+// unpackAll unpacks the absent layers side by side and places each when those
+// below it are in place; done is told.
+func (s *Store) unpackAll(ctx context.Context, layers, absent []*layer, done func(*layer)) error {
+	ready := map[*layer]chan struct{}{}
+	for _, l := range absent {
+		ready[l] = make(chan struct{})
+	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelUnpacks)
+	g.SetLimit(parallelUnpacks + 1)
+	g.Go(func() error { return s.adopt(gctx, layers, ready, done) })
 	for _, l := range absent {
 		g.Go(func() error {
 			if err := s.unpack(gctx, l); err != nil {
 				return fmt.Errorf("cannot unpack layer %s: %w", l.diff, err)
 			}
+			close(ready[l])
 			return nil
 		})
 	}
-	err = g.Wait()
-	if err == nil {
-		err = s.adopt(layers)
-	}
-	for _, l := range absent {
-		err = errors.Join(err, removeTree(l.scratch)) // nothing, once adopted
-	}
-	return err
+	return g.Wait()
 }
 
 // unpack applies a layer in its scratch directory and checks both digests.
@@ -172,7 +204,8 @@ func (s *Store) unpack(ctx context.Context, l *layer) error {
 		return err
 	}
 	defer f.Close()
-	stored := newCheck(f, l.blob.digest)
+	l.meter.begin("Extracting")
+	stored := newCheck(l.meter.reader(f), l.blob.digest)
 	plain, _, err := decompress(stored)
 	if err != nil {
 		return err
@@ -190,7 +223,11 @@ func (s *Store) unpack(ctx context.Context, l *layer) error {
 	if err := content.finish(ctx, s.Limits.Bytes); err != nil {
 		return err
 	}
-	return stored.finish(ctx, s.Limits.Bytes)
+	if err := stored.finish(ctx, s.Limits.Bytes); err != nil {
+		return err
+	}
+	l.meter.end("Pull complete")
+	return nil
 }
 
 // check computes the digest of everything that is read through it.
@@ -221,9 +258,16 @@ func (c *check) finish(ctx context.Context, limit int64) error {
 
 // adopt moves unpacked layers to their places, the lowest first: directories that
 // a layer implies look as in the layers below it.
-func (s *Store) adopt(layers []*layer) error {
+func (s *Store) adopt(ctx context.Context, layers []*layer, ready map[*layer]chan struct{}, done func(*layer)) error {
 	var below []string // the topmost first
 	for _, l := range layers {
+		if c, ok := ready[l]; ok {
+			select {
+			case <-c:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		dir, err := s.find(l)
 		if err != nil {
 			return err
@@ -233,6 +277,7 @@ func (s *Store) adopt(layers []*layer) error {
 				return fmt.Errorf("cannot store layer %s: %w", l.diff, err)
 			}
 		}
+		done(l)
 		below = append([]string{dir}, below...)
 	}
 	return nil

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -27,6 +25,8 @@ type manifestFile struct {
 	Manifests     []v1.Descriptor `json:"manifests"`
 	Config        *v1.Descriptor  `json:"config"`
 	Layers        []v1.Descriptor `json:"layers"`
+
+	self v1.Descriptor // set once it is chosen
 }
 
 func (s *Store) resolveLayout(ctx context.Context, r reference) (Image, error) {
@@ -54,7 +54,7 @@ func readLayout(from files, tag string) (contents, error) {
 	if err != nil {
 		return contents{}, err
 	}
-	m, err := chooseManifest(from, candidates, 0)
+	m, err := chooseManifest(from, candidates, machine(), 0)
 	if err != nil {
 		return contents{}, err
 	}
@@ -81,12 +81,12 @@ func named(all []v1.Descriptor, tag string) ([]v1.Descriptor, error) {
 	return nil, fmt.Errorf("%w: nothing is called %q, there is: %s", ErrNotFound, tag, strings.Join(names, ", "))
 }
 
-// chooseManifest follows indexes down to the manifest for this machine.
-func chooseManifest(from files, all []v1.Descriptor, depth int) (manifestFile, error) {
+// chooseManifest follows indexes down to the manifest for a platform.
+func chooseManifest(from files, all []v1.Descriptor, p v1.Platform, depth int) (manifestFile, error) {
 	if depth > maxIndexes {
 		return manifestFile{}, fmt.Errorf("indexes are nested more than %d deep", maxIndexes)
 	}
-	d, err := forThisMachine(all)
+	d, err := choosePlatform(all, p)
 	if err != nil {
 		return manifestFile{}, err
 	}
@@ -95,10 +95,14 @@ func chooseManifest(from files, all []v1.Descriptor, depth int) (manifestFile, e
 		return manifestFile{}, err
 	}
 	m, err := parseManifest(data)
-	if err != nil || m.Config != nil {
+	if err != nil {
 		return m, err
 	}
-	return chooseManifest(from, m.Manifests, depth+1)
+	if m.Config != nil {
+		m.self = v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: int64(len(data))}
+		return m, nil
+	}
+	return chooseManifest(from, m.Manifests, p, depth+1)
 }
 
 // parseManifest refuses a file that is an index and a manifest at once, which
@@ -115,44 +119,6 @@ func parseManifest(data []byte) (manifestFile, error) {
 		return m, errors.New("the manifest is ambiguous: it is also an index")
 	}
 	return m, nil
-}
-
-// forThisMachine chooses a descriptor by its platform. Descriptors that state
-// none are for any machine; "unknown" is that of attestations.
-func forThisMachine(all []v1.Descriptor) (v1.Descriptor, error) {
-	var any, same []v1.Descriptor
-	var others []string
-	for _, d := range all {
-		switch p := d.Platform; {
-		case p == nil:
-			any = append(any, d)
-		case p.OS == "linux" && p.Architecture == runtime.GOARCH:
-			same = append(same, d)
-		default:
-			others = append(others, p.OS+"/"+p.Architecture)
-		}
-	}
-	if len(same) > 0 {
-		return bestVariant(same), nil
-	}
-	switch len(any) {
-	case 1:
-		return any[0], nil
-	case 0:
-		return v1.Descriptor{}, fmt.Errorf("%w: there is none for linux/%s, only: %s", ErrNotFound, runtime.GOARCH, strings.Join(others, ", "))
-	}
-	return v1.Descriptor{}, fmt.Errorf("%w: there are %d images, say which one: %s", ErrNotFound, len(any), strings.Join(namesOf(any), ", "))
-}
-
-// bestVariant prefers the baseline every machine of the architecture runs.
-func bestVariant(all []v1.Descriptor) v1.Descriptor {
-	for _, variant := range []string{"", "v8", "v1"} {
-		i := slices.IndexFunc(all, func(d v1.Descriptor) bool { return d.Platform.Variant == variant })
-		if i >= 0 {
-			return all[i]
-		}
-	}
-	return all[0]
 }
 
 func namesOf(all []v1.Descriptor) []string {
@@ -173,7 +139,7 @@ func readManifest(from files, m manifestFile) (contents, error) {
 	if err != nil {
 		return contents{}, err
 	}
-	c := contents{config: data}
+	c := contents{config: data, manifest: &m.self}
 	for _, d := range m.Layers {
 		if !isLayer(d.MediaType) {
 			return contents{}, fmt.Errorf("a layer has the unknown media type %q", d.MediaType)
@@ -182,7 +148,7 @@ func readManifest(from files, m manifestFile) (contents, error) {
 		if err != nil {
 			return contents{}, err
 		}
-		c.layers = append(c.layers, blob{name: name, digest: digest.Digest(d.Digest), files: from})
+		c.layers = append(c.layers, blob{name: name, digest: d.Digest, size: d.Size, media: d.MediaType, files: from})
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,47 +14,68 @@ import (
 // ErrInUse is returned for an image that containers are made of.
 var ErrInUse = errors.New("image is in use")
 
-// Pruned tells what was removed.
-type Pruned struct {
-	Images []string // references
+// Use is what containers need of the store.
+type Use struct {
+	Images []string // their images' digests
 	Layers []string // directories
 }
 
-// Remove forgets the image that ref was unpacked to and removes the layers that no
-// other image has. inUse are the layer directories of all containers.
-// Errors: ErrNotFound, ErrInUse.
-func (s *Store) Remove(ctx context.Context, ref string, inUse []string) (Pruned, error) {
-	done, err := s.removing(ctx, inUse, func(rec Record, used bool) (bool, error) {
+// Pruned tells what was removed.
+type Pruned struct {
+	Untagged []string // references
+	Deleted  []string // digests of images that are gone
+	Layers   []string // directories
+	Bytes    int64    // room on disk
+}
+
+// Remove forgets a record and, with the last one of an image, its content. An image
+// in use loses its name only by force. Errors: ErrNotFound, ErrInUse.
+func (s *Store) Remove(ctx context.Context, ref string, use Use, force bool) (Pruned, error) {
+	found := false
+	done, err := s.removing(ctx, use, func(all []Record, rec Record) (bool, error) {
 		if rec.Image.Ref != ref {
 			return false, nil
 		}
-		if used {
+		found = true
+		others := slices.ContainsFunc(all, func(r Record) bool { return r.Image.Digest == rec.Image.Digest && r.key() != rec.key() })
+		if !others && use.has(rec) && !force {
 			return false, ErrInUse
 		}
 		return true, nil
 	})
-	if err == nil && len(done.Images) == 0 {
+	if err == nil && !found {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return done, fmt.Errorf("cannot remove image %q: %w", ref, err)
+		return done, fmt.Errorf("cannot remove image %q: %w", Familiar(ref), err)
 	}
 	return done, nil
 }
 
-// Prune removes every image and layer of which nothing is in use, and what killed
-// processes left behind. inUse are the layer directories of all containers.
-func (s *Store) Prune(ctx context.Context, inUse []string) (Pruned, error) {
-	done, err := s.removing(ctx, inUse, func(_ Record, used bool) (bool, error) { return !used, nil })
+// Prune removes every image of which no container is made and that drop agrees to,
+// every layer and blob that no image has, and what killed processes left behind.
+func (s *Store) Prune(ctx context.Context, use Use, drop func(Record) bool) (Pruned, error) {
+	done, err := s.removing(ctx, use, func(_ []Record, rec Record) (bool, error) { return !use.has(rec) && drop(rec), nil })
 	if err != nil {
 		return done, fmt.Errorf("cannot prune images: %w", err)
 	}
 	return done, nil
 }
 
-// removing forgets the records that drop chooses and then removes every layer
-// without a record or a container. It waits for every Resolve under way.
-func (s *Store) removing(ctx context.Context, inUse []string, drop func(rec Record, used bool) (bool, error)) (Pruned, error) {
+// has says whether a container is made of the image. One that does not tell which
+// image it has is known by its layers.
+func (u Use) has(rec Record) bool {
+	if slices.Contains(u.Images, rec.Image.Digest) {
+		return true
+	}
+	return len(u.Images) == 0 && len(rec.Image.Layers) > 0 &&
+		!slices.ContainsFunc(rec.Image.Layers, func(dir string) bool { return !slices.Contains(u.Layers, dir) })
+}
+
+// removing forgets the records that drop chooses and then removes every layer and
+// blob that neither a record nor a container needs. It waits for every pull and
+// Resolve under way.
+func (s *Store) removing(ctx context.Context, use Use, drop func(all []Record, rec Record) (bool, error)) (Pruned, error) {
 	var done Pruned
 	lock, err := lockFile(ctx, filepath.Join(s.dir, "lock"), true)
 	if err != nil {
@@ -64,72 +86,125 @@ func (s *Store) removing(ctx context.Context, inUse []string, drop func(rec Reco
 	if err != nil {
 		return done, err
 	}
-	keep := slices.Clone(inUse)
+	var kept []Record
 	for _, rec := range all {
-		gone, err := drop(rec, isUsed(rec.Image.Layers, inUse))
+		gone, err := drop(all, rec)
 		if err != nil {
 			return done, err
 		}
 		if !gone {
-			keep = append(keep, rec.Image.Layers...)
+			kept = append(kept, rec)
 			continue
 		}
-		if err := os.Remove(s.recordName(rec.Image.Ref)); err != nil {
+		if err := os.Remove(s.recordName(rec.key())); err != nil {
 			return done, err
 		}
-		done.Images = append(done.Images, rec.Image.Ref)
+		done.Untagged = append(done.Untagged, rec.Image.Ref)
 	}
-	done.Layers, err = s.sweep(keep)
-	return done, err
+	done.deleted(all, kept)
+	return done, s.sweep(kept, use.Layers, &done)
 }
 
-// isUsed says whether a container shows all of the layers.
-func isUsed(layers, inUse []string) bool {
-	for _, dir := range layers {
-		if !slices.Contains(inUse, dir) {
-			return false
+// deleted notes the images without a record left.
+func (p *Pruned) deleted(all, kept []Record) {
+	for _, rec := range all {
+		same := func(r Record) bool { return r.Image.Digest == rec.Image.Digest }
+		if !slices.ContainsFunc(kept, same) && !slices.Contains(p.Deleted, rec.Image.Digest) {
+			p.Deleted = append(p.Deleted, rec.Image.Digest)
 		}
 	}
-	return len(layers) > 0
 }
 
-// sweep removes the directories that are not in keep. Nothing else runs meanwhile,
-// so everything in tmp and every lock file is garbage.
-func (s *Store) sweep(keep []string) ([]string, error) {
-	var gone []string
-	for _, sub := range []string{"layers", "host", "tmp", "locks"} {
+// sweep removes what neither the records nor the layers in use need. Nothing else
+// runs meanwhile, so everything in tmp and partial and every lock file is garbage.
+func (s *Store) sweep(recs []Record, layers []string, done *Pruned) error {
+	keep := map[string]bool{}
+	for _, dir := range layers {
+		keep[dir] = true
+	}
+	for _, rec := range recs {
+		for _, dir := range rec.Image.Layers {
+			keep[dir] = true
+		}
+		if err := s.keepBlobs(rec, keep); err != nil {
+			return err
+		}
+	}
+	for _, sub := range []string{"layers", "host", "blobs/sha256", "blobs/sha512", "partial", "tmp", "locks"} {
 		entries, err := os.ReadDir(filepath.Join(s.dir, sub))
-		if err != nil {
-			return gone, err
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 		for _, e := range entries {
-			dir := filepath.Join(s.dir, sub, e.Name())
-			if slices.Contains(keep, dir) {
+			name := filepath.Join(s.dir, sub, e.Name())
+			if keep[name] {
 				continue
 			}
-			if err := s.discard(dir); err != nil {
-				return gone, err
+			if err := s.discard(name, done); err != nil {
+				return err
 			}
 			if sub == "layers" || sub == "host" {
-				gone = append(gone, dir)
+				done.Layers = append(done.Layers, name)
 			}
 		}
 	}
-	return gone, nil
+	return nil
 }
 
-// discard removes a directory of the store by way of tmp, so that one half removed
-// never looks whole.
-func (s *Store) discard(dir string) error {
-	away := filepath.Join(s.dir, "tmp", filepath.Base(dir))
-	if strings.HasPrefix(dir, filepath.Join(s.dir, "tmp")+"/") {
-		return removeTree(dir)
+// keepBlobs marks the blobs of a record. An index is kept as well: its digest is
+// what the registry knows the image by.
+func (s *Store) keepBlobs(rec Record, keep map[string]bool) error {
+	if rec.Manifest == nil {
+		return nil
 	}
+	if rec.Target != nil {
+		keep[s.blobPath(rec.Target.Digest)] = true
+	}
+	keep[s.blobPath(rec.Manifest.Digest)] = true
+	data, err := readBlob(directory(s.dir), rec.Manifest.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := parseManifest(data)
+	if err != nil || m.Config == nil {
+		return err
+	}
+	for _, d := range append(m.Layers, *m.Config) {
+		if d.Digest.Validate() == nil {
+			keep[s.blobPath(d.Digest)] = true
+		}
+	}
+	return nil
+}
+
+// discard removes a part of the store by way of tmp, so that one half removed never
+// looks whole.
+func (s *Store) discard(name string, done *Pruned) error {
+	if n, err := diskUse(name); err == nil {
+		done.Bytes += n
+	}
+	if strings.HasPrefix(name, filepath.Join(s.dir, "tmp")+"/") {
+		return removeTree(name)
+	}
+	away := filepath.Join(s.dir, "tmp", filepath.Base(name))
 	if err := removeTree(away); err != nil {
 		return err
 	}
-	if err := os.Rename(dir, away); err != nil {
+	if err := os.Rename(name, away); err != nil {
 		return err
 	}
 	return removeTree(away)
+}
+
+// diskUse is DiskUse also for a single file.
+func diskUse(name string) (int64, error) {
+	st, err := os.Lstat(name)
+	if err != nil || st.IsDir() {
+		n, derr := DiskUse(name)
+		return n, errors.Join(err, derr)
+	}
+	return st.Size(), nil
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,22 +15,33 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Record is an image that was unpacked: records/SHA256(REF).json, format Version 1.
+// Record is what a reference means on this machine: records/SHA256(KEY).json,
+// format Version 1. KEY is the reference, with " OS/ARCH/VARIANT" behind it for an
+// image of a foreign platform that was asked for.
 type Record struct {
 	Version int
-	// Image has the reference with a cleaned path. Layers are absolute.
+	// Image has the complete reference. Layers are absolute. An image that lost its
+	// name to a newer one is kept as REPOSITORY@DIGEST or as its Digest.
 	Image Image
 	// Unpacked is when the reference was last found to be this image.
 	Unpacked time.Time
 	// Source is the docker-archive's file as it was read.
 	Source *Source `json:",omitempty"`
+	// Platform is the part of KEY behind the reference.
+	Platform string `json:",omitempty"`
+
+	// Target is what the registry has under the reference, an index or a manifest.
+	Target *v1.Descriptor `json:",omitempty"`
+	// Manifest is this platform's. It, its configuration and its layers are in
+	// blobs; without it the layers are all there is of the image.
+	Manifest *v1.Descriptor `json:",omitempty"`
 
 	// What the image's configuration says beside Image.Config, for people.
-	Created          *time.Time      `json:",omitempty"`
-	Author           string          `json:",omitempty"`
-	Architecture, OS string          `json:",omitempty"`
-	DiffIDs          []digest.Digest `json:",omitempty"` // the lowest first
-	History          []v1.History    `json:",omitempty"`
+	Created                   *time.Time      `json:",omitempty"`
+	Author                    string          `json:",omitempty"`
+	Architecture, Variant, OS string          `json:",omitempty"`
+	DiffIDs                   []digest.Digest `json:",omitempty"` // the lowest first
+	History                   []v1.History    `json:",omitempty"`
 }
 
 // Source tells one state of a file from another without reading it.
@@ -39,17 +51,37 @@ type Source struct {
 	Inode    uint64
 }
 
-func (s *Store) recordName(ref string) string {
-	return filepath.Join(s.dir, "records", digest.FromString(ref).Encoded()+".json")
+// RepoDigest is REPOSITORY@DIGEST as the registry has it, "" for an image that no
+// registry is known to have.
+func (rec Record) RepoDigest() string {
+	r, err := parseReference(rec.Image.Ref)
+	if err != nil || r.scheme != schemeRegistry || rec.Target == nil {
+		return ""
+	}
+	return r.path + "@" + rec.Target.Digest.String()
 }
 
-// record notes that r is img.
-func (s *Store) record(r reference, img Image, conf configFile) error {
-	img.Ref = r.String()
-	rec := Record{
-		Version: storeVersion, Image: img, Unpacked: time.Now().UTC(), Created: conf.Created, Author: conf.Author,
-		Architecture: conf.Architecture, OS: conf.OS, DiffIDs: conf.RootFS.DiffIDs, History: conf.History,
+// Tagged says whether the image has a name that people gave it.
+func (rec Record) Tagged() bool {
+	r, err := parseReference(rec.Image.Ref)
+	return err == nil && (r.isPath() || r.tag != "")
+}
+
+// key is what the record is kept under.
+func (rec Record) key() string {
+	if rec.Platform == "" {
+		return rec.Image.Ref
 	}
+	return rec.Image.Ref + " " + rec.Platform
+}
+
+func (s *Store) recordName(key string) string {
+	return filepath.Join(s.dir, "records", digest.FromString(key).Encoded()+".json")
+}
+
+// record notes that r is rec's image.
+func (s *Store) record(ctx context.Context, r reference, rec Record) error {
+	rec.Image.Ref = r.String()
 	if r.scheme == schemeArchive {
 		src, err := sourceOf(r.path)
 		if err != nil {
@@ -57,7 +89,59 @@ func (s *Store) record(r reference, img Image, conf configFile) error {
 		}
 		rec.Source = src
 	}
-	return s.writeJSON(s.recordName(img.Ref), rec)
+	return s.name(ctx, rec)
+}
+
+// name writes a record under its key. An image that loses its last name by that is
+// kept without one.
+func (s *Store) name(ctx context.Context, rec Record) error {
+	lock, err := lockFile(ctx, filepath.Join(s.dir, "locks", "records"), true)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if rec.Manifest != nil {
+		if err := s.orphan(rec); err != nil {
+			return err
+		}
+	}
+	rec.Version, rec.Unpacked = storeVersion, time.Now().UTC()
+	return s.writeJSON(s.recordName(rec.key()), rec)
+}
+
+// orphan keeps the image that had the new record's key under a name that nobody
+// gave, if it has no other.
+func (s *Store) orphan(rec Record) error {
+	all, err := s.List()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(r Record) bool { return r.key() == rec.key() })
+	if i < 0 || all[i].Image.Digest == rec.Image.Digest || all[i].Manifest == nil {
+		return nil
+	}
+	old := all[i]
+	for n, r := range all {
+		if n != i && r.Image.Digest == old.Image.Digest {
+			return nil
+		}
+	}
+	if name := old.RepoDigest(); name != "" {
+		old.Image.Ref = name
+	} else {
+		old.Image.Ref = old.Image.Digest
+	}
+	return s.writeJSON(s.recordName(old.key()), old)
+}
+
+// complete says whether every layer of a record is there.
+func (rec Record) complete() bool {
+	for _, dir := range rec.Image.Layers {
+		if _, err := os.Stat(dir); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // unchanged gives the image of an archive that is the same file as when it was
@@ -68,18 +152,13 @@ func (s *Store) unchanged(r reference) (Image, bool) {
 		return Image{}, false
 	}
 	src, err := sourceOf(r.path)
-	if err != nil || *src != *rec.Source {
+	if err != nil || *src != *rec.Source || !rec.complete() {
 		return Image{}, false
-	}
-	for _, dir := range rec.Image.Layers {
-		if _, err := os.Stat(dir); err != nil {
-			return Image{}, false
-		}
 	}
 	return rec.Image, true
 }
 
-// List gives the images that are unpacked, sorted by reference.
+// List gives the images that are in the store, sorted by reference.
 func (s *Store) List() ([]Record, error) {
 	names, err := filepath.Glob(filepath.Join(s.dir, "records", "*.json"))
 	if err != nil {
@@ -97,6 +176,6 @@ func (s *Store) List() ([]Record, error) {
 		}
 		all = append(all, rec)
 	}
-	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Image.Ref, b.Image.Ref) })
+	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.key(), b.key()) })
 	return all, nil
 }

@@ -22,10 +22,14 @@ import (
 //	                         whose owner and mode they give
 //	layers/empty/            the root of an image without layers
 //	host/FINGERPRINT/        the skeleton of rootfs:/
-//	records/SHA256(REF).json record, one for each reference that was unpacked
+//	records/SHA256(KEY).json record, one for each reference (see Record)
+//	blobs/sha256/HEX         manifests, configurations and layers as registries have
+//	                         them, so that a push sends what a pull brought
+//	partial/ALG-HEX          a blob half fetched; the next pull goes on behind it
 //	tmp/                     half-made directories, named after what they become
 //
-// Directories appear in layers and host by rename only, so what is there is whole.
+// Directories appear in layers and host, and files in blobs, by rename only, so what
+// is there is whole. An image's record is written last.
 const storeVersion = 1
 
 // Store keeps unpacked images in a directory. Any number of processes may use one
@@ -52,7 +56,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{Limits: DefaultLimits, dir: dir, host: "/", log: log}
-	for _, sub := range []string{"", "locks", "layers", "host", "records", "tmp"} {
+	for _, sub := range []string{"", "locks", "layers", "host", "records", "blobs", "partial", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot make image store: %w", err)
 		}
@@ -79,11 +83,11 @@ func (s *Store) checkVersion() error {
 }
 
 // Resolve implements Resolver.
-func (s *Store) Resolve(ctx context.Context, ref string) (Image, error) {
+func (s *Store) Resolve(ctx context.Context, ref, platform string) (Image, error) {
 	r, err := parseReference(ref)
 	var img Image
 	if err == nil {
-		img, err = s.resolve(ctx, r)
+		img, err = s.resolve(ctx, r, platform)
 	}
 	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
@@ -95,16 +99,19 @@ func (s *Store) Resolve(ctx context.Context, ref string) (Image, error) {
 	return img, nil
 }
 
-func (s *Store) resolve(ctx context.Context, r reference) (Image, error) {
-	if !filepath.IsAbs(r.path) {
+func (s *Store) resolve(ctx context.Context, r reference, platform string) (Image, error) {
+	if r.isPath() && !filepath.IsAbs(r.path) {
 		return Image{}, fmt.Errorf("the path %q is relative", r.path)
 	}
-	r.path = filepath.Clean(r.path)
-	shared, err := lockFile(ctx, filepath.Join(s.dir, "lock"), false)
+	shared, err := s.share(ctx)
 	if err != nil {
 		return Image{}, err
 	}
 	defer shared.Close()
+	if !r.isPath() {
+		return s.resolveNamed(ctx, r, platform)
+	}
+	r.path = filepath.Clean(r.path)
 	switch {
 	case r.scheme == schemeLayout:
 		return s.resolveLayout(ctx, r)
@@ -114,6 +121,11 @@ func (s *Store) resolve(ctx context.Context, r reference) (Image, error) {
 		return s.resolveHost(ctx)
 	}
 	return resolveDirectory(r.path)
+}
+
+// share keeps others from removing anything until it is closed.
+func (s *Store) share(ctx context.Context) (*os.File, error) {
+	return lockFile(ctx, filepath.Join(s.dir, "lock"), false)
 }
 
 // layerLock serialises the making of one directory of the store.

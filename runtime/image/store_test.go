@@ -43,21 +43,21 @@ func TestAbsolute(t *testing.T) {
 
 func TestResolveDirectory(t *testing.T) {
 	s, dir := testStore(t), t.TempDir()
-	img, err := s.Resolve(context.Background(), "rootfs:"+dir+"/.")
+	img, err := s.Resolve(context.Background(), "rootfs:"+dir+"/.", "")
 	if err != nil || !slices.Equal(img.Layers, []string{dir}) || img.Digest == "" || len(img.Config.Env) != 1 {
 		t.Errorf("%+v %v", img, err)
 	}
-	again, _ := s.Resolve(context.Background(), "rootfs:"+dir)
+	again, _ := s.Resolve(context.Background(), "rootfs:"+dir, "")
 	if again.Digest != img.Digest {
 		t.Error("the digest depends on how the path is written")
 	}
 	for _, ref := range []string{"rootfs:" + dir + "/absent", "nginx", "docker.io/library/nginx:1", "oci:" + dir, "docker-archive:" + dir + "/x.tar"} {
-		if _, err := s.Resolve(context.Background(), ref); !errors.Is(err, ErrNotFound) {
+		if _, err := s.Resolve(context.Background(), ref, ""); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v, want ErrNotFound", ref, err)
 		}
 	}
 	for _, ref := range []string{"rootfs:", "rootfs:relative", "oci:relative", "rootfs:" + os.Args[0]} {
-		if _, err := s.Resolve(context.Background(), ref); err == nil {
+		if _, err := s.Resolve(context.Background(), ref, ""); err == nil {
 			t.Errorf("%s: no error", ref)
 		}
 	}
@@ -70,7 +70,7 @@ func TestResolveLayout(t *testing.T) {
 	three := makeTar(t, dir("etc", 0o755), file("etc/c", "3"))
 	empty := makeTar(t)
 	l.add(l.image(richConfig, one, two, three, empty, one, empty), "v1")
-	img, err := s.Resolve(context.Background(), "oci:"+l.dir)
+	img, err := s.Resolve(context.Background(), "oci:"+l.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,11 +93,11 @@ func TestResolveLayout(t *testing.T) {
 	}
 	// The second time the blobs of the layers are not needed.
 	os.RemoveAll(filepath.Join(l.dir, "blobs/sha256", digest.FromBytes(gzipped(t, one)).Encoded()))
-	again, err := s.Resolve(context.Background(), "oci:"+l.dir+":v1")
+	again, err := s.Resolve(context.Background(), "oci:"+l.dir+":v1", "")
 	if err != nil || again.Digest != img.Digest || !slices.Equal(again.Layers, img.Layers) {
 		t.Errorf("%+v %v", again, err)
 	}
-	if _, err := s.Resolve(context.Background(), "oci:"+l.dir+":v2"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "v1") {
+	if _, err := s.Resolve(context.Background(), "oci:"+l.dir+":v2", ""); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "v1") {
 		t.Errorf("absent tag: %v", err)
 	}
 	checkTidy(t, s)
@@ -114,7 +114,7 @@ func checkTidy(t *testing.T, s *Store) {
 func TestResolveNoLayers(t *testing.T) {
 	s, l := testStore(t), newLayout(t)
 	l.add(l.image(`{}`), "")
-	img, err := s.Resolve(context.Background(), "oci:"+l.dir)
+	img, err := s.Resolve(context.Background(), "oci:"+l.dir, "")
 	if err != nil || len(img.Layers) != 1 {
 		t.Fatalf("%+v %v", img, err)
 	}
@@ -130,15 +130,15 @@ func TestResolvePlatform(t *testing.T) {
 	inner.SchemaVersion = 2
 	l.add(l.json(v1.MediaTypeImageIndex, inner), "multi")
 	l.add(platform(theirs, other, ""), "foreign")
-	img, err := s.Resolve(context.Background(), "oci:"+l.dir+":multi")
+	img, err := s.Resolve(context.Background(), "oci:"+l.dir+":multi", "")
 	if err != nil || img.Config.User != "mine" {
 		t.Errorf("%+v %v", img, err)
 	}
-	if _, err := s.Resolve(context.Background(), "oci:"+l.dir+":foreign"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), other) {
+	if _, err := s.Resolve(context.Background(), "oci:"+l.dir+":foreign", ""); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), other) {
 		t.Errorf("foreign: %v", err)
 	}
 	l.add(mine, "another")
-	if _, err := s.Resolve(context.Background(), "oci:"+l.dir); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "another") {
+	if _, err := s.Resolve(context.Background(), "oci:"+l.dir, ""); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "another") {
 		t.Errorf("no tag among several: %v", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestResolveRefuses(t *testing.T) {
 			s, l := testStore(t), newLayout(t)
 			s.Limits = Limits{Entries: 100, Bytes: 2 << 20}
 			l.add(c.damage(l), "")
-			if _, err := s.Resolve(context.Background(), "oci:"+l.dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := s.Resolve(context.Background(), "oci:"+l.dir, ""); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 			if kept, _ := os.ReadDir(filepath.Join(s.dir, "layers")); len(kept) > 0 {
@@ -228,7 +228,7 @@ func TestImpliedDirectories(t *testing.T) {
 		l.add(l.image(`{}`, tars...), name)
 	}
 	for name, want := range map[string]string{"one": "1777 1:2", "two": "700 3:4", "alone": "755 0:0"} {
-		img, err := s.Resolve(context.Background(), "oci:"+l.dir+":"+name)
+		img, err := s.Resolve(context.Background(), "oci:"+l.dir+":"+name, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestResolveArchive(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		os.WriteFile(path, data, 0o644)
 		for tag, want := range map[string]string{":app:v1": "old", ":app": "old", ":v2": "other", ":other:v2": "other", ":v3": "", ":": "", "": ""} {
-			img, err := s.Resolve(context.Background(), "docker-archive:"+path+tag)
+			img, err := s.Resolve(context.Background(), "docker-archive:"+path+tag, "")
 			if want == "" && !errors.Is(err, ErrNotFound) || want != "" && err != nil || img.Config.User != want {
 				t.Errorf("%s %s: %q %v", form, tag, img.Config.User, err)
 			}
@@ -287,7 +287,7 @@ func TestArchiveUnchanged(t *testing.T) {
 		os.Rename(path+".new", path)
 	}
 	resolve := func() Image {
-		img, err := s.Resolve(context.Background(), "docker-archive:"+path)
+		img, err := s.Resolve(context.Background(), "docker-archive:"+path, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +327,7 @@ func TestResolveArchiveWithLayout(t *testing.T) {
 	})
 	path := filepath.Join(t.TempDir(), "a.tar")
 	os.WriteFile(path, makeTar(t, entries...), 0o644)
-	img, err := testStore(t).Resolve(context.Background(), "docker-archive:"+path+":v1")
+	img, err := testStore(t).Resolve(context.Background(), "docker-archive:"+path+":v1", "")
 	if err != nil || img.Config.User != "new" {
 		t.Errorf("%+v %v", img, err)
 	}
@@ -350,7 +350,7 @@ func TestArchiveRefuses(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "a.tar")
 		os.WriteFile(path, c.data, 0o644)
-		if _, err := testStore(t).Resolve(context.Background(), "docker-archive:"+path); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := testStore(t).Resolve(context.Background(), "docker-archive:"+path, ""); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
 	}
@@ -370,7 +370,7 @@ func TestConcurrentStores(t *testing.T) {
 		wg.Go(func() {
 			s, err := Open(dirName, slog.New(slog.DiscardHandler))
 			if err == nil {
-				_, err = s.Resolve(ctx, "oci:"+l.dir+":"+[]string{"abc", "cba", "bc"}[i%3])
+				_, err = s.Resolve(ctx, "oci:"+l.dir+":"+[]string{"abc", "cba", "bc"}[i%3], "")
 			}
 			if err != nil {
 				t.Error(err)
@@ -391,7 +391,7 @@ func TestLeftovers(t *testing.T) {
 	l.add(l.image(`{}`, layer), "")
 	half := filepath.Join(s.dir, "tmp", layerName(digest.FromBytes(layer)))
 	os.MkdirAll(filepath.Join(half, "f", "half"), 0o755)
-	img, err := s.Resolve(context.Background(), "oci:"+l.dir)
+	img, err := s.Resolve(context.Background(), "oci:"+l.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func TestRemoveAndPrune(t *testing.T) {
 	l.add(l.image(`{}`, base, a), "a").add(l.image(`{}`, base, b), "b")
 	ref := func(tag string) string { return "oci:" + l.dir + ":" + tag }
 	resolve := func(tag string) Image {
-		img, err := s.Resolve(context.Background(), ref(tag))
+		img, err := s.Resolve(context.Background(), ref(tag), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -429,28 +429,47 @@ func TestRemoveAndPrune(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Image.Ref != ref("a") || !slices.Equal(all[1].Image.Layers, imgB.Layers) {
 		t.Fatalf("%+v %v", all, err)
 	}
-	if _, err := s.Remove(context.Background(), ref("a"), imgA.Layers); !errors.Is(err, ErrInUse) {
+	if _, err := s.Remove(context.Background(), ref("a"), Use{Images: []string{imgA.Digest}, Layers: imgA.Layers}, false); !errors.Is(err, ErrInUse) {
 		t.Errorf("removing an image in use: %v", err)
 	}
-	if _, err := s.Remove(context.Background(), ref("c"), nil); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Remove(context.Background(), ref("c"), Use{}, false); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removing what is not there: %v", err)
 	}
-	done, err := s.Remove(context.Background(), ref("a"), nil)
-	if err != nil || !slices.Equal(done.Layers, imgA.Layers[:1]) {
+	done, err := s.Remove(context.Background(), ref("a"), Use{}, false)
+	if err != nil || !slices.Equal(done.Layers, imgA.Layers[:1]) || !slices.Equal(done.Deleted, []string{imgA.Digest}) || done.Bytes < 0 {
 		t.Errorf("%+v %v", done, err)
 	}
 	if !isDir(imgB.Layers[1]) || isDir(imgA.Layers[0]) {
 		t.Error("the wrong layers are gone")
 	}
 	resolve("a")
-	done, err = s.Prune(context.Background(), imgB.Layers)
-	if err != nil || !slices.Equal(done.Images, []string{ref("a")}) || !isDir(imgB.Layers[0]) {
+	everything := func(Record) bool { return true }
+	done, err = s.Prune(context.Background(), Use{Images: []string{imgB.Digest}, Layers: imgB.Layers}, everything)
+	if err != nil || !slices.Equal(done.Untagged, []string{ref("a")}) || !isDir(imgB.Layers[0]) {
 		t.Errorf("%+v %v", done, err)
 	}
-	if done, err = s.Prune(context.Background(), nil); err != nil || len(done.Layers) != 2 {
+	if done, err = s.Prune(context.Background(), Use{}, everything); err != nil || len(done.Layers) != 2 {
 		t.Errorf("%+v %v", done, err)
 	}
 	checkTidy(t, s)
+}
+
+// TestForcedRemoval: the layers of a running container stay when its image goes.
+func TestForcedRemoval(t *testing.T) {
+	s, l := testStore(t), newLayout(t)
+	l.add(l.image(`{}`, makeTar(t, file("f", "x"))), "a")
+	ref := "oci:" + l.dir + ":a"
+	img, err := s.Resolve(context.Background(), ref, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := Use{Images: []string{img.Digest}, Layers: img.Layers}
+	if done, err := s.Remove(context.Background(), ref, use, true); err != nil || !slices.Equal(done.Untagged, []string{ref}) || len(done.Layers) > 0 {
+		t.Errorf("%+v %v", done, err)
+	}
+	if !isDir(img.Layers[0]) {
+		t.Error("the layer of a container is gone")
+	}
 }
 
 // TestRemoveWaits: nothing is removed under a Resolve, and a wait ends with its context.
@@ -462,11 +481,11 @@ func TestRemoveWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := s.Prune(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Prune(ctx, Use{}, func(Record) bool { return true }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("prune under a resolve: %v", err)
 	}
 	busy.Close()
-	if _, err := s.Prune(context.Background(), nil); err != nil {
+	if _, err := s.Prune(context.Background(), Use{}, func(Record) bool { return true }); err != nil {
 		t.Error(err)
 	}
 }
