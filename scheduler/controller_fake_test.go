@@ -170,7 +170,7 @@ type fakeImages struct {
 	dir string
 }
 
-func (f fakeImages) Resolve(_ context.Context, ref string) (image.Image, error) {
+func (f fakeImages) Resolve(_ context.Context, ref, _ string) (image.Image, error) {
 	if ref == "rootfs:/missing" {
 		return image.Image{}, image.ErrNotFound
 	}

@@ -39,7 +39,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		return runtime.Bundle{}, errNotInFile(i.Service)
 	}
 	svc = i.Apply(svc)
-	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir))
+	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir), svc.Platform)
 	if err != nil {
 		return runtime.Bundle{}, err
 	}
@@ -95,7 +95,7 @@ func (s *Store) mountSources(ctx context.Context, images Images, in *TranslateIn
 	for _, m := range mounts {
 		switch m.Type {
 		case types.VolumeTypeImage:
-			if in.Sources[m.Source], err = images.Resolve(ctx, m.Source); err != nil {
+			if in.Sources[m.Source], err = images.Resolve(ctx, m.Source, ""); err != nil {
 				return err
 			}
 		case types.VolumeTypeVolume:

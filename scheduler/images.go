@@ -29,14 +29,14 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 	case !known:
 		return image.Image{}, fmt.Errorf("no such service: %s", service)
 	}
-	img, err := c.imageOf(ctx, service, svc.Image)
+	img, err := c.imageOf(ctx, service, svc.Image, svc.Platform)
 	if err != nil {
 		return image.Image{}, err
 	}
 	sources := map[string]image.Image{}
 	for _, v := range svc.Volumes {
 		if v.Type == types.VolumeTypeImage {
-			if sources[v.Source], err = c.imageOf(ctx, service, v.Source); err != nil {
+			if sources[v.Source], err = c.imageOf(ctx, service, v.Source, ""); err != nil {
 				return image.Image{}, err
 			}
 		}
@@ -49,11 +49,11 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 }
 
 // imageOf resolves an image that a service names, its own or another.
-func (c *Controller) imageOf(ctx context.Context, service, ref string) (image.Image, error) {
+func (c *Controller) imageOf(ctx context.Context, service, ref, platform string) (image.Image, error) {
 	c.mu.Lock()
 	base := c.want.Stack.WorkingDir
 	c.mu.Unlock()
-	img, err := c.Images.Resolve(ctx, image.Absolute(ref, base))
+	img, err := c.Images.Resolve(ctx, image.Absolute(ref, base), platform)
 	if err != nil {
 		return image.Image{}, fmt.Errorf("service %q: %w", service, err)
 	}

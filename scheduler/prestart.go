@@ -59,11 +59,11 @@ func (c *Controller) hookImage(ctx context.Context, i *Instance) (image.Image, e
 	if i.Hook.Step >= len(svc.PreStart) {
 		return image.Image{}, errHookGone(i)
 	}
-	ref := svc.PreStart[i.Hook.Step].Image
-	if ref == svc.Image {
+	hook := svc.PreStart[i.Hook.Step]
+	if hook.Image == svc.Image && hook.Platform == svc.Platform {
 		return c.image(ctx, i.Service)
 	}
-	return c.imageOf(ctx, i.Service, ref)
+	return c.imageOf(ctx, i.Service, hook.Image, hook.Platform)
 }
 
 func errHookGone(i *Instance) error {

@@ -45,7 +45,7 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 				return err
 			}
 		case types.VolumeTypeImage:
-			if in.Sources[m.Source], err = l.c.imageOf(ctx, l.i.Service, m.Source); err != nil {
+			if in.Sources[m.Source], err = l.c.imageOf(ctx, l.i.Service, m.Source, ""); err != nil {
 				return err
 			}
 		}

@@ -25,6 +25,7 @@ type board struct {
 
 type boardRow struct {
 	title, name, word string
+	note              string // a bar while it is under way
 	begun             time.Time
 	took              time.Duration
 	failed            bool
@@ -50,6 +51,15 @@ func (b *board) show(ev *scheduler.Event) {
 	r := b.rows[at]
 	r.word, r.took, r.failed = ev.Progress, ev.Time.Sub(r.begun), ev.Progress == "Error"
 	b.draw()
+}
+
+// note changes what stands beside a row that is there.
+func (b *board) note(title, name, note string) {
+	for _, r := range b.rows {
+		if r.title == title && r.name == name {
+			r.note = note
+		}
+	}
 }
 
 // done reports whether the row's word is final.
@@ -111,6 +121,9 @@ func (r *boardRow) text(width int, color bool) string {
 		mark = "✔"
 	}
 	left := fmt.Sprintf(" %s %s %s ", mark, r.title, r.name)
+	if r.note != "" {
+		left += r.note + " "
+	}
 	right := fmt.Sprintf("%5.1fs", r.took.Seconds())
 	room := width - len([]rune(left)) - len(r.word) - len(right) - 1
 	if room < 1 {

@@ -12,6 +12,9 @@ import (
 type createOptions struct {
 	cmd   scheduler.Command
 	scale []string
+
+	pull      string
+	quietPull bool
 }
 
 func newCreate(a *app) *cobra.Command {
@@ -32,8 +35,8 @@ func newCreate(a *app) *cobra.Command {
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
 	f.Bool("build", false, "build images first")
 	f.Bool("no-build", false, "do not build images")
-	f.String("pull", "policy", "always, missing, never, policy")
-	f.Bool("quiet-pull", false, "no pull progress")
+	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
+	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.BoolP("yes", "y", false, "answer questions with yes")
 	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
 	return cmd
@@ -51,6 +54,9 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 		return err
 	}
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
+		return err
+	}
+	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
 		return err
 	}
 	return a.do(ctx, a.storeOf(st.Name), o.cmd)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // filters are the values of --filter KEY=VALUE by key.
@@ -50,4 +51,19 @@ func (f filters) labelled(labels map[string]string) bool {
 		got, ok := labels[key]
 		return !ok || exact && got != value
 	})
+}
+
+// until is the earliest of the key's times, zero for none.
+func (f filters) until(now time.Time) (time.Time, error) {
+	var first time.Time
+	for _, value := range f["until"] {
+		t, err := parseTime(value, now)
+		if err != nil {
+			return first, err
+		}
+		if first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	return first, nil
 }

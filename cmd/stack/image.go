@@ -16,8 +16,9 @@ import (
 
 // newImage groups the verbs about the local image store.
 func newImage(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Look at and remove images of the local store"}
-	cmd.AddCommand(newImageLs(a), newImageInspect(a), newImageHistory(a), newImageRm(a), newImagePrune(a))
+	cmd := &cobra.Command{Use: "image", Short: "Images: look, pull, push, load, save, tag, remove"}
+	cmd.AddCommand(newImageLs(a), newImageInspect(a), newImageHistory(a), newImageRm(a), newImagePrune(a),
+		newImagePull(a))
 	return cmd
 }
 

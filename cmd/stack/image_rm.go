@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ func newImageRm(a *app) *cobra.Command {
 			return runImageRm(cmd.Context(), a, o, names)
 		},
 	}
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "ignore those that are not there")
+	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "also by ID with several names, or in use: it loses its name; ignore those that are not there")
 	return cmd
 }
 
@@ -39,7 +39,7 @@ func runImageRm(ctx context.Context, a *app, o *imageRmOptions, names []string) 
 	}
 	var errs []error
 	for _, name := range names {
-		err := a.removeImage(ctx, store, name)
+		err := a.removeImage(ctx, store, name, o.force)
 		if err != nil && !(o.force && errors.Is(err, image.ErrNotFound)) {
 			errs = append(errs, err)
 		}
@@ -47,8 +47,9 @@ func runImageRm(ctx context.Context, a *app, o *imageRmOptions, names []string) 
 	return errors.Join(errs...)
 }
 
-// removeImage removes one reference, or by ID all that lead to the image.
-func (a *app) removeImage(ctx context.Context, store *image.Store, name string) error {
+// removeImage removes one reference, or by ID the image under all of its names, if
+// it has but one or force is set.
+func (a *app) removeImage(ctx context.Context, store *image.Store, name string, force bool) error {
 	all, err := store.List()
 	if err != nil {
 		return err
@@ -57,15 +58,24 @@ func (a *app) removeImage(ctx context.Context, store *image.Store, name string) 
 	if err != nil {
 		return err
 	}
-	inUse, err := a.layersInUse(all)
+	use, err := a.imageUse()
 	if err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.Image.Ref != name && (rec.Image.Ref == name || r.Image.Digest != rec.Image.Digest) {
-			continue
+	refs := []string{rec.Image.Ref}
+	if byID(rec, name) {
+		refs = nil
+		for _, r := range all {
+			if r.Image.Digest == rec.Image.Digest {
+				refs = append(refs, r.Image.Ref)
+			}
 		}
-		done, err := store.Remove(ctx, r.Image.Ref, inUse)
+		if len(refs) > 1 && !force {
+			return fmt.Errorf("cannot remove image %q: it has several names, say which or use --force: %s", name, familiar(refs))
+		}
+	}
+	for _, ref := range refs {
+		done, err := store.Remove(ctx, ref, use, force)
 		if err != nil {
 			return err
 		}
@@ -74,27 +84,52 @@ func (a *app) removeImage(ctx context.Context, store *image.Store, name string) 
 	return nil
 }
 
+// byID says whether name is the beginning of the image's digest.
+func byID(rec image.Record, name string) bool {
+	hex := strings.TrimPrefix(rec.Image.Digest, "sha256:")
+	return name != "" && strings.HasPrefix(hex, strings.TrimPrefix(name, "sha256:"))
+}
+
+func familiar(refs []string) string {
+	var out []string
+	for _, ref := range refs {
+		out = append(out, image.Familiar(ref))
+	}
+	return strings.Join(out, ", ")
+}
+
 func (a *app) sayRemoved(done image.Pruned) {
-	for _, ref := range done.Images {
-		fmt.Fprintln(a.stdout, "Untagged:", ref)
+	for _, ref := range done.Untagged {
+		fmt.Fprintln(a.stdout, "Untagged:", image.Familiar(ref))
+	}
+	for _, id := range done.Deleted {
+		fmt.Fprintln(a.stdout, "Deleted:", id)
 	}
 	for _, dir := range done.Layers {
 		fmt.Fprintln(a.stdout, "Deleted:", dir)
 	}
 }
 
-// layersInUse are the layer directories of every container of every project. Of a
-// container that does not tell them its image's count.
-func (a *app) layersInUse(recs []image.Record) ([]string, error) {
+// imageUse is what the containers of every project need. Of a container that does
+// not tell its layers its image's count.
+func (a *app) imageUse() (image.Use, error) {
+	var use image.Use
 	all, err := a.layout.Containers(time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell which images are in use: %w", err)
+		return use, fmt.Errorf("cannot tell which images are in use: %w", err)
 	}
-	var out []string
+	store, err := a.openImages()
+	if err != nil {
+		return use, err
+	}
+	recs, err := store.List()
+	if err != nil {
+		return use, err
+	}
 	for _, c := range all {
 		layers, err := c.Layers()
 		if err != nil {
-			return nil, fmt.Errorf("cannot tell which image container %s uses: %w", c.Name, err)
+			return use, fmt.Errorf("cannot tell which image container %s uses: %w", c.Name, err)
 		}
 		if layers == nil {
 			for _, r := range recs {
@@ -103,10 +138,9 @@ func (a *app) layersInUse(recs []image.Record) ([]string, error) {
 				}
 			}
 		}
-		out = append(out, layers...)
+		use.Images, use.Layers = append(use.Images, c.Digest), append(use.Layers, layers...)
 	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
+	return use, nil
 }
 
 func newImagePrune(a *app) *cobra.Command {
@@ -119,8 +153,8 @@ func newImagePrune(a *app) *cobra.Command {
 			return runImagePrune(cmd.Context(), a, o)
 		},
 	}
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "do not ask")
-	cmd.Flags().BoolVarP(&o.all, "all", "a", false, "also images that have a name; without it only leftover layers")
+	o.flags(cmd, "until=TIME, label=K[=V]")
+	cmd.Flags().BoolVarP(&o.all, "all", "a", false, "also images that have a name; without it only those that lost it, and leftover layers")
 	return cmd
 }
 
@@ -128,31 +162,36 @@ func runImagePrune(ctx context.Context, a *app, o *pruneOptions) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	what := "layers that no image has."
+	what := "all images without a name and leftover layers."
 	if o.all {
 		what = "all images without at least one container associated to them."
 	}
 	if !o.force && !a.confirm("This will remove "+what) {
 		return nil
 	}
+	filter, err := parseFilters(o.filter, "until", "label")
+	if err != nil {
+		return err
+	}
+	before, err := filter.until(time.Now())
+	if err != nil {
+		return err
+	}
 	store, err := a.openImages()
 	if err != nil {
 		return err
 	}
-	recs, err := store.List()
+	use, err := a.imageUse()
 	if err != nil {
 		return err
 	}
-	inUse, err := a.layersInUse(recs)
-	if err != nil {
-		return err
-	}
-	if !o.all {
-		for _, r := range recs {
-			inUse = append(inUse, r.Image.Layers...)
-		}
-	}
-	done, err := store.Prune(ctx, inUse)
+	done, err := store.Prune(ctx, use, func(rec image.Record) bool {
+		old := before.IsZero() || rec.Created != nil && rec.Created.Before(before)
+		return (o.all || !rec.Tagged()) && old && filter.labelled(rec.Image.Config.Labels)
+	})
 	a.sayRemoved(done)
+	if err == nil {
+		fmt.Fprintf(a.stdout, "Total reclaimed space: %s\n", size(uint64(done.Bytes)))
+	}
 	return err
 }

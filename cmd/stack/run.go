@@ -27,6 +27,7 @@ type runOptions struct {
 	quiet      bool
 	build      bool
 	pull       string
+	quietPull  bool
 }
 
 func newRun(a *app) *cobra.Command {
@@ -62,7 +63,7 @@ func newRun(a *app) *cobra.Command {
 	f.StringArrayVar(&r.CapDrop, "cap-drop", nil, "drop a capability (repeatable)")
 	f.BoolVar(&o.cmd.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
-	f.Bool("quiet-pull", false, "no pull progress")
+	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.Bool("quiet-build", false, "no build output")
 	f.BoolVar(&o.build, "build", false, "build the image first")
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
@@ -85,6 +86,9 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	}
 	if o.quiet {
 		a.progress = "quiet"
+	}
+	if err := a.ensureImages(ctx, st, []string{service}, o.cmd.NoDeps, o.pull, o.quiet || o.quietPull); err != nil {
+		return err
 	}
 	o.cmd.Services, o.cmd.Run = []string{service}, &o.run
 	s := a.storeOf(st.Name)

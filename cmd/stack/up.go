@@ -84,6 +84,9 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
 		return err
 	}
+	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
+		return err
+	}
 	s := a.storeOf(st.Name)
 	if o.detach || o.cmd.Wait || o.cmd.NoStart {
 		if err := a.do(ctx, s, o.cmd); err != nil {

@@ -113,3 +113,16 @@ func DiskUse(dir string) (int64, error) {
 	})
 	return total, err
 }
+
+// FindFor gives the record that Resolve would answer from.
+func FindFor(all []Record, ref, platform string) (Record, bool) {
+	r, err := parseReference(ref)
+	if err != nil {
+		return Record{}, false
+	}
+	p, err := parsePlatform(platform)
+	if err != nil {
+		return Record{}, false
+	}
+	return lookup(all, r, platform, p)
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
@@ -127,6 +129,27 @@ func (p *pull) fetch(ctx context.Context, target v1.Descriptor, old Record) (Rec
 	if err != nil {
 		return Record{}, err
 	}
+	rec, err := p.layers(ctx, c)
+	if err != nil && ctx.Err() == nil {
+		spoilt, cerr := p.s.dropSpoilt(ctx, c)
+		if cerr != nil {
+			return rec, errors.Join(err, cerr)
+		}
+		if spoilt {
+			rec, err = p.layers(ctx, c)
+		}
+	}
+	if err != nil {
+		return rec, err
+	}
+	if p.o.Platform != "" && !rec.fits(p.platform) {
+		return rec, fmt.Errorf("%w: there is only one for %s/%s", ErrNotFound, rec.OS, rec.Architecture)
+	}
+	return rec, nil
+}
+
+// layers fetches and unpacks, each layer as soon as it is there.
+func (p *pull) layers(ctx context.Context, c contents) (Record, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	downloads := p.download(ctx, c)
@@ -138,13 +161,33 @@ func (p *pull) fetch(ctx context.Context, target v1.Descriptor, old Record) (Rec
 		}
 		return rec, err
 	}
-	if err := downloads(); err != nil {
-		return rec, err
+	return rec, downloads()
+}
+
+// dropSpoilt forgets layers whose stored content is not what it was when they were
+// fetched: a power failure may do that.
+func (s *Store) dropSpoilt(ctx context.Context, c contents) (bool, error) {
+	found := false
+	for _, b := range c.layers {
+		f, err := os.Open(s.blobPath(b.digest))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return found, err
+		}
+		v := b.digest.Verifier()
+		_, err = io.Copy(v, &bounded{ctx: ctx, r: f, left: b.size})
+		f.Close()
+		if err == nil && v.Verified() {
+			continue
+		}
+		if err := s.dropBlob(b.digest); err != nil {
+			return found, err
+		}
+		found = true
 	}
-	if p.o.Platform != "" && !rec.fits(p.platform) {
-		return rec, fmt.Errorf("%w: there is only one for %s/%s", ErrNotFound, rec.OS, rec.Architecture)
-	}
-	return rec, nil
+	return found, nil
 }
 
 // hasAll says whether every blob of a record is there.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -211,4 +213,21 @@ func zstded(t testing.TB, data []byte) []byte {
 	}
 	defer w.Close()
 	return w.EncodeAll(data, nil)
+}
+
+func mustUnmarshal(t testing.TB, data []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func specsVersion() specs.Versioned { return specs.Versioned{SchemaVersion: 2} }
+
+// noise does not compress.
+func noise(n int) string {
+	data := make([]byte, n)
+	src := rand.NewChaCha8([32]byte{1})
+	src.Read(data)
+	return string(data)
 }

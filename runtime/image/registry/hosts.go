@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"path"
 	"strings"
@@ -47,7 +48,7 @@ func (c *Client) hosts(name string) ([]docker.RegistryHost, error) {
 }
 
 func (c *Client) host(scheme, host, path string, can docker.HostCapabilities) (docker.RegistryHost, error) {
-	t, err := c.settings.transport(host, docker.IsLocalhost(strings.Trim(host, "[]")) || c.settings.plainHTTP(host))
+	t, err := c.settings.transport(host, isLoopback(host) || c.settings.plainHTTP(host))
 	if err != nil {
 		return docker.RegistryHost{}, fmt.Errorf("cannot reach registry %s: %w", host, err)
 	}
@@ -57,6 +58,14 @@ func (c *Client) host(scheme, host, path string, can docker.HostCapabilities) (d
 		Client: client, Host: host, Scheme: scheme, Path: path, Capabilities: can, Header: header,
 		Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.secret)),
 	}, nil
+}
+
+// isLoopback says whether host, HOST[:PORT], is this machine.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return docker.IsLocalhost(strings.Trim(host, "[]"))
 }
 
 // secret is asked with the host that wants to know who we are.

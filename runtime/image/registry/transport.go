@@ -20,7 +20,8 @@ import (
 const answerTimeout = 2 * time.Minute
 
 // perHost gives one host the exceptions that the settings make for it, and every
-// other host that it sends us to (token servers, storage) none.
+// other host that it sends us to (token servers, storage) none. Who is redirected
+// to another host shows it no password: net/http would, on another port.
 type perHost struct {
 	host       string
 	own, other http.RoundTripper
@@ -29,6 +30,10 @@ type perHost struct {
 func (p perHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host == p.host {
 		return p.own.RoundTrip(r)
+	}
+	if r.Response != nil && r.Header.Get("Authorization") != "" {
+		r = r.Clone(r.Context())
+		r.Header.Del("Authorization")
 	}
 	return p.other.RoundTrip(r)
 }
