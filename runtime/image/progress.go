@@ -21,6 +21,19 @@ type Progress struct {
 // every is the least time between two messages of one meter.
 const every = 100 * time.Millisecond
 
+// oneAtATime makes say safe for layers side by side.
+func oneAtATime(say func(Progress)) func(Progress) {
+	if say == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	return func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		say(p)
+	}
+}
+
 // meter counts what passes and tells of it now and then. A nil meter is silent.
 type meter struct {
 	say func(Progress)

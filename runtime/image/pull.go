@@ -29,7 +29,7 @@ type Remote interface {
 type PullOptions struct {
 	// Platform is OS/ARCH[/VARIANT]; "" is this machine's.
 	Platform string
-	// Progress is told of each layer. It must return at once.
+	// Progress is told of each layer, one call at a time. It must return at once.
 	Progress func(Progress)
 }
 
@@ -37,6 +37,7 @@ type PullOptions struct {
 // whether that is another image than before. Killed at any moment, it leaves what
 // was fetched for the next try and nothing under the reference.
 func (s *Store) Pull(ctx context.Context, from Remote, ref string, o PullOptions) (rec Record, fresh bool, err error) {
+	o.Progress = oneAtATime(o.Progress)
 	p := &pull{s: s, from: from, o: o}
 	if rec, fresh, err = p.run(ctx, ref); err != nil {
 		return rec, false, fmt.Errorf("cannot pull image %q: %w", ref, err)
