@@ -117,13 +117,21 @@ func runImageLs(_ context.Context, a *app, o *imageLsOptions, args []string) err
 	return printRows(a.stdout, o.format, rows, append(columns, column{"IMAGE ID", "ID"}, column{"CREATED", "CreatedSince"}, column{"SIZE", "Size"})...)
 }
 
+// digestOf is what the registry knows the image by.
+func digestOf(rec image.Record) string {
+	if rec.Target == nil {
+		return "<none>"
+	}
+	return rec.Target.Digest.String()
+}
+
 func (o *imageLsOptions) row(store *image.Store, rec image.Record) (imageRow, error) {
 	n, err := store.Size(rec.Image)
 	if err != nil {
 		return imageRow{}, err
 	}
 	r := imageRow{
-		Containers: "N/A", CreatedAt: "N/A", CreatedSince: "N/A", Digest: rec.Image.Digest, ID: rec.Image.Digest,
+		Containers: "N/A", CreatedAt: "N/A", CreatedSince: "N/A", Digest: digestOf(rec), ID: rec.Image.Digest,
 		SharedSize: "N/A", Size: size(uint64(n)), UniqueSize: "N/A", VirtualSize: size(uint64(n)),
 	}
 	if !o.noTrunc {

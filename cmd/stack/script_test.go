@@ -71,6 +71,7 @@ func TestScript(t *testing.T) {
 			"kill9":      kill9,
 			"clean":      clean,
 			"until":      until,
+			"registry":   startRegistry,
 		},
 		Condition:     func(cond string) (bool, error) { return scriptCondition(t, cond) },
 		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",

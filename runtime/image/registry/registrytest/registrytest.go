@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -34,6 +35,8 @@ type Server struct {
 	Addr string // 127.0.0.1:PORT
 	// CA is the certificate to trust, a PEM file; "" without TLS.
 	CA string
+
+	cmd *exec.Cmd
 }
 
 // Need skips a test for want of a program; in CI that is a failure.
@@ -53,46 +56,73 @@ func Need(t testing.TB, programs ...string) {
 // Start runs a registry until the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	Need(t, "docker-registry")
-	dir := t.TempDir()
-	conf := "version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: " + strconv.Quote(dir+"/data") + "}, delete: {enabled: true}}\n"
-	conf += "http:\n  addr: 127.0.0.1:0\n"
-	s := &Server{}
-	if o.TLS {
-		s.CA = filepath.Join(dir, "ca.crt")
-		makeCertificate(t, s.CA, filepath.Join(dir, "key.pem"))
-		conf += "  tls: {certificate: " + strconv.Quote(s.CA) + ", key: " + strconv.Quote(dir+"/key.pem") + "}\n"
-	}
-	if o.User != "" {
-		Need(t, "htpasswd")
-		out, err := exec.Command("htpasswd", "-Bbn", "-C", "4", o.User, o.Password).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "htpasswd"), bytes.TrimSpace(out))
-		conf += "auth: {htpasswd: {realm: test, path: " + strconv.Quote(dir+"/htpasswd") + "}}\n"
-	}
-	write(t, filepath.Join(dir, "config.yml"), []byte(conf))
-	cmd := exec.Command("docker-registry", "serve", filepath.Join(dir, "config.yml"))
-	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
-	logs, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	Need(t, "docker-registry", "htpasswd")
+	s, err := Launch(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	s.Addr = listening(t, bufio.NewScanner(logs))
+	t.Cleanup(s.Close)
 	return s
 }
 
+// Launch runs a registry that keeps everything in dir.
+func Launch(dir string, o Options) (*Server, error) {
+	s := &Server{}
+	conf, err := s.configure(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(dir, "config.yml")
+	if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.Command("docker-registry", "serve", name)
+	logs, err := s.cmd.StderrPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Addr, err = listening(bufio.NewScanner(logs)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the registry.
+func (s *Server) Close() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+func (s *Server) configure(dir string, o Options) (string, error) {
+	quoted := func(name string) string { return strconv.Quote(filepath.Join(dir, name)) }
+	conf := "version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: " + quoted("data") + "}, delete: {enabled: true}}\n"
+	conf += "http:\n  addr: 127.0.0.1:0\n"
+	if o.TLS {
+		s.CA = filepath.Join(dir, "ca.crt")
+		if err := makeCertificate(s.CA, filepath.Join(dir, "key.pem")); err != nil {
+			return "", err
+		}
+		conf += "  tls: {certificate: " + quoted("ca.crt") + ", key: " + quoted("key.pem") + "}\n"
+	}
+	if o.User != "" {
+		out, err := exec.Command("htpasswd", "-Bbn", "-C", "4", o.User, o.Password).Output()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "htpasswd"), bytes.TrimSpace(out), 0o600)
+		}
+		if err != nil {
+			return "", err
+		}
+		conf += "auth: {htpasswd: {realm: test, path: " + quoted("htpasswd") + "}}\n"
+	}
+	return conf, nil
+}
+
 // listening reads the address from the log and the rest of it in the background.
-func listening(t testing.TB, logs *bufio.Scanner) string {
-	t.Helper()
+func listening(logs *bufio.Scanner) (string, error) {
 	pattern := regexp.MustCompile(`listening on ([0-9.:]+)`)
 	var said []string
 	for logs.Scan() {
@@ -102,18 +132,16 @@ func listening(t testing.TB, logs *bufio.Scanner) string {
 				for logs.Scan() {
 				}
 			}()
-			return string(m[1])
+			return string(m[1]), nil
 		}
 	}
-	t.Fatalf("the registry ended without listening:\n%s", strings.Join(said, "\n"))
-	return ""
+	return "", fmt.Errorf("the registry ended without listening:\n%s", strings.Join(said, "\n"))
 }
 
-func makeCertificate(t testing.TB, cert, key string) {
-	t.Helper()
+func makeCertificate(cert, key string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test registry"},
@@ -124,21 +152,15 @@ func makeCertificate(t testing.TB, cert, key string) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	write(t, cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	write(t, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
-}
-
-func write(t testing.TB, name string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return errors.Join(
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
 }
 
 // Run runs a program and fails the test with its output unless it succeeds.
