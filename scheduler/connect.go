@@ -264,9 +264,10 @@ func withAll[N any](ids map[string]string, declared map[string]N, project string
 	return ids
 }
 
-// withdraw takes a container that does not run off the network: its ports, their
+// withdraw takes a container that does not run off the volumes and the network: its ports, their
 // reservations, its interfaces and its resolver.
 func (c *Controller) withdraw(ctx context.Context, i *Instance) {
+	c.letVolumes(i)
 	c.mu.Lock()
 	plugged := c.plugged[i.ID]
 	delete(c.plugged, i.ID)

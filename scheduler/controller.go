@@ -25,6 +25,8 @@ type Config struct {
 	Images  Images
 	Keeper  Keeper
 	Machine Machine
+	// Mount makes a file system that is attached nowhere.
+	Mount func(kind, device string, options []string) (*os.File, error)
 	// Seccomp and LoadSeccomp give system call filters; see TranslateInput.
 	Seccomp     func(caps []string) (*Seccomp, error)
 	LoadSeccomp func(file string, caps []string) (*Seccomp, error)

@@ -49,7 +49,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	in := TranslateInput{
 		Project: w.Stack.Project, Service: filesOnly(w.Stack.Project, svc), Image: img,
 		Instance: Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff},
-		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{},
+		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{}, Filesystems: map[string]VolumeSource{},
 		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
 	}
 	if !HostUserNS(w.Stack.Project, svc) {
@@ -99,7 +99,9 @@ func (s *Store) mountSources(ctx context.Context, images Images, in *TranslateIn
 				return err
 			}
 		case types.VolumeTypeVolume:
-			in.Volumes[m.Source] = s.Layout.VolumeData(m.Source)
+			if err := s.Layout.locate(in, m); err != nil {
+				return err
+			}
 		case types.VolumeTypeBind:
 			m.Create = false
 			in.Owners[m.Source] = BindOwner{Plain: true} // one that is missing is left out

@@ -17,10 +17,7 @@ import (
 // HostNetwork is the Network that a real machine is.
 type HostNetwork struct{ *netns.Host }
 
-var (
-	_ Network   = HostNetwork{}
-	_ Machinery = HostNetwork{}
-)
+var _ Network = HostNetwork{}
 
 // Lookup finds a network by name.
 func (h HostNetwork) Lookup(name string) (netns.Network, bool, error) {

@@ -193,7 +193,10 @@ func userOf(svc types.ServiceConfig, img image.Image) string {
 func (l *launch) volumes(ctx context.Context) error {
 	var uses []VolumeUse
 	uses, l.i.Volumes, l.i.Anonymous = volumeUses(l.out.Mounts)
-	return l.c.prepareVolumes(ctx, uses, l.img)
+	if len(l.i.Volumes) > 0 { // recorded first: who dies now still lets go of them
+		l.c.update(l.i.ID, func(i *Instance) { i.Volumes, i.Anonymous = l.i.Volumes, l.i.Anonymous })
+	}
+	return l.c.prepareVolumes(ctx, l.i.ID, uses, l.img)
 }
 
 // reserve binds the published ports on the host, choosing those left open. What it

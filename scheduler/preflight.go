@@ -26,6 +26,8 @@ type Machinery interface {
 	// Clash says whether the network's subnets overlap others on the host.
 	Clash(n netns.Network) error
 	Lookup(name string) (netns.Network, bool, error)
+	// Filesystem says whether the kernel knows a file system.
+	Filesystem(kind string) error
 }
 
 // Preflight looks at everything that would fail half-way for reasons outside the
@@ -210,11 +212,15 @@ func (p *preflight) subnets(key string, n types.NetworkConfig) {
 	}
 }
 
-// volumes sees that external ones exist.
+// volumes sees that external ones exist, and that what the others are made of does.
 func (p *preflight) volumes(svc types.ServiceConfig) {
 	for _, m := range svc.Volumes {
 		v, declared := p.st.Volumes[m.Source]
-		if m.Type != types.VolumeTypeVolume || !declared || !bool(v.External) || !p.first("volumes", m.Source) {
+		if m.Type != types.VolumeTypeVolume || !declared || !p.first("volumes", m.Source) {
+			continue
+		}
+		if !bool(v.External) {
+			p.volumeOptions(m.Source, v)
 			continue
 		}
 		name := VolumeName(p.st.Project, m.Source)

@@ -46,6 +46,13 @@ func (m *fakeMachine) Clash(n netns.Network) error {
 	return nil
 }
 
+func (m *fakeMachine) Filesystem(kind string) error {
+	if kind == "nfs" {
+		return fmt.Errorf("cannot open file system %q: %w", kind, syscall.ENODEV)
+	}
+	return nil
+}
+
 func (m *fakeMachine) Lookup(name string) (netns.Network, bool, error) {
 	return netns.Network{Name: name}, slices.Contains(m.networks, name), nil
 }
@@ -238,5 +245,25 @@ func TestPreflightEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := Preflight(ctx, st, nil, &fakeMachine{}, s); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A kernel without the file system is told, with the place that asks for it.
+func TestPreflightAsksForFilesystems(t *testing.T) {
+	st, s := writeStack(t, `services:
+  a: {image: "rootfs:/", volumes: ["data:/data", "ram:/ram"]}
+volumes:
+  data:
+    driver_opts: {type: nfs, o: "addr=127.0.0.1", device: ":/export"}
+  ram:
+    driver_opts: {type: tmpfs, device: tmpfs}
+`)
+	found, err := Preflight(t.Context(), st, st.ServiceNames(), &fakeMachine{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `this machine's kernel has no file system "nfs", nor a module of it`
+	if got := lines(found); !slices.Equal(got, []string{"5:volume-options"}) || found[0].Message != want {
+		t.Errorf("found %v", found)
 	}
 }

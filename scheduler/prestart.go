@@ -162,7 +162,7 @@ func (l *launch) shareVolumes(ctx context.Context) ([]UserMount, error) {
 	}
 	uses, volumes, anonymous := volumeUses(mounts)
 	c.update(replica.ID, func(i *Instance) { i.Volumes, i.Anonymous = volumes, anonymous })
-	return mounts, c.prepareVolumes(ctx, uses, img)
+	return mounts, c.prepareVolumes(ctx, l.i.ID, uses, img)
 }
 
 // volumeUses are the volumes among mounts, with the names of all and of the
@@ -172,7 +172,7 @@ func volumeUses(mounts []UserMount) (uses []VolumeUse, all, anonymous []string) 
 		if m.Type != types.VolumeTypeVolume {
 			continue
 		}
-		uses = append(uses, VolumeUse{Name: m.Source, Target: m.Target, NoCopy: m.NoCopy, Anonymous: m.Anonymous})
+		uses = append(uses, VolumeUse{Name: m.Source, Target: m.Target, NoCopy: m.NoCopy, Anonymous: m.Anonymous, Labels: m.Labels})
 		all = append(all, m.Source)
 		if m.Anonymous {
 			anonymous = append(anonymous, m.Source)

@@ -35,11 +35,14 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 	if err != nil {
 		return err
 	}
+	in.Filesystems = map[string]VolumeSource{}
 	in.Owners, in.Sources = map[string]BindOwner{}, map[string]image.Image{}
 	for _, m := range mounts {
 		switch m.Type {
 		case types.VolumeTypeVolume:
-			in.Volumes[m.Source] = l.c.Store.Layout.VolumeData(m.Source)
+			if err := l.c.Store.Layout.locate(in, m); err != nil {
+				return err
+			}
 		case types.VolumeTypeBind:
 			if in.Owners[m.Source], err = bindOwner(m); err != nil {
 				return err

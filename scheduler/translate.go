@@ -88,6 +88,8 @@ type TranslateInput struct {
 	Layer string
 	// Volumes maps each volume's name to its directory on the host.
 	Volumes map[string]string
+	// Filesystems are the volumes that are more than such a directory.
+	Filesystems map[string]VolumeSource
 	// Sources are the images mounted as volumes, by reference.
 	Sources map[string]image.Image
 	// VolumesFrom holds the UserMounts of each container in volumes_from, by the

@@ -193,6 +193,12 @@ func (t *translator) propagate(mode string) error {
 // the whole range is mapped. A subpath is the runtime's to resolve, inside the
 // volume: a link that a container put there must not lead out.
 func (t *translator) namedMount(m UserMount) (specs.Mount, error) {
+	if m.Subpath != "" && !filepath.IsLocal(m.Subpath) {
+		return specs.Mount{}, fmt.Errorf("subpath %q leads out of the volume", m.Subpath)
+	}
+	if s, ok := t.in.Filesystems[m.Source]; ok {
+		return t.sourceMount(m, s)
+	}
 	dir, ok := t.in.Volumes[m.Source]
 	if !ok {
 		return specs.Mount{}, fmt.Errorf("no such volume: %s", m.Source)
@@ -201,12 +207,7 @@ func (t *translator) namedMount(m UserMount) (specs.Mount, error) {
 	if m.ReadOnly {
 		out.Options = append(out.Options, "ro", "rro")
 	}
-	if m.Subpath != "" {
-		if !filepath.IsLocal(m.Subpath) {
-			return out, fmt.Errorf("subpath %q leads out of the volume", m.Subpath)
-		}
-		out.Options = append(out.Options, "subpath="+m.Subpath)
-	}
+	out = withSubpath(out, m.Subpath)
 	if t.ids != nil {
 		out.UIDMappings, out.GIDMappings = t.ids.mapping(), t.ids.mapping()
 	}

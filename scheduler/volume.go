@@ -24,6 +24,8 @@ type Volume struct {
 	Key     string            // in the stack file; empty for anonymous ones
 	Hash    string            // VolumeHash of its declaration
 	Labels  map[string]string `json:",omitempty"`
+	// Options are those of driver local; see ParseVolumeOptions.
+	Options map[string]string `json:",omitempty"`
 	Created time.Time
 	// Populated is set once an image's content was copied in, or a first container
 	// used it without.
@@ -98,6 +100,9 @@ func (l Layout) RemoveVolume(name string) error {
 	if err := CheckName("volume", name); err != nil {
 		return err
 	}
+	if err := unmountVolume(l.VolumeData(name)); err != nil {
+		return err
+	}
 	return os.RemoveAll(l.volumeDir(name))
 }
 
@@ -136,7 +141,7 @@ func (c *Controller) makeVolume(_ context.Context, op Op) error {
 		}
 		c.emit(Event{Type: "volume", Name: op.Target, Progress: "Creating"})
 		err := c.Store.Layout.SaveVolume(Volume{
-			Name: cfg.Name, Project: c.Store.Project, Key: key, Hash: VolumeHash(cfg), Created: c.Now(),
+			Name: cfg.Name, Project: c.Store.Project, Key: key, Hash: VolumeHash(cfg), Created: c.Now(), Options: cfg.DriverOpts,
 			Labels: objectLabels(cfg.Labels, c.Store.Project, "volume", key),
 		})
 		if err != nil {
@@ -180,24 +185,25 @@ type VolumeUse struct {
 	Target    string // path inside, where the image's content is looked for
 	NoCopy    bool
 	Anonymous bool
+	Labels    map[string]string // of one that its use makes
 }
 
 // prepareVolumes makes anonymous volumes and copies image content into volumes
 // used for the first time. Replicas that start together take turns.
-func (c *Controller) prepareVolumes(ctx context.Context, uses []VolumeUse, img image.Image) error {
+func (c *Controller) prepareVolumes(ctx context.Context, id string, uses []VolumeUse, img image.Image) error {
 	l := c.Store.Layout
 	for _, u := range uses {
-		if v, err := l.LoadVolume(u.Name); err == nil && v.Populated {
+		if v, err := l.LoadVolume(u.Name); err == nil && v.Populated && len(v.Options) == 0 {
 			continue
 		}
-		if err := c.populate(ctx, u, img); err != nil {
+		if err := c.populate(ctx, id, u, img); err != nil {
 			return fmt.Errorf("cannot prepare volume %q: %w", u.Name, err)
 		}
 	}
 	return nil
 }
 
-func (c *Controller) populate(ctx context.Context, u VolumeUse, img image.Image) error {
+func (c *Controller) populate(ctx context.Context, id string, u VolumeUse, img image.Image) error {
 	l := c.Store.Layout
 	if err := os.MkdirAll(l.volumeDir(u.Name), 0o711); err != nil {
 		return err
@@ -209,26 +215,68 @@ func (c *Controller) populate(ctx context.Context, u VolumeUse, img image.Image)
 	defer lock.Close()
 	v, err := l.LoadVolume(u.Name)
 	switch {
-	case err == nil && v.Populated:
+	case err == nil && v.Populated && len(v.Options) == 0:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		v = Volume{Name: u.Name, Project: c.Store.Project, Created: c.Now(), Anonymous: u.Anonymous,
-			Labels: objectLabels(nil, c.Store.Project, "volume", "")}
+			Labels: objectLabels(u.Labels, c.Store.Project, "volume", "")}
 	case err != nil:
 		return err
 	}
-	if err := l.SaveVolume(v); err != nil {
-		return err
-	}
-	if empty, err := isEmpty(l.VolumeData(u.Name)); err != nil {
-		return err
-	} else if empty && !u.NoCopy {
-		if _, err := c.Images.CopyOut(ctx, img, u.Target, l.VolumeData(u.Name)); err != nil {
+	if !v.Populated {
+		if err := l.SaveVolume(v); err != nil {
 			return err
 		}
 	}
+	if err := c.fill(ctx, id, v, u, img); err != nil || v.Populated {
+		return err
+	}
 	v.Populated = true
 	return l.SaveVolume(v)
+}
+
+// fill copies the image's content into an empty volume on its first use, and into a
+// tmpfs whenever it begins anew.
+func (c *Controller) fill(ctx context.Context, id string, v Volume, u VolumeUse, img image.Image) error {
+	src, err := c.Store.Layout.volumeSource(v.Name)
+	if err != nil {
+		return err
+	}
+	dir, wanted := c.Store.Layout.VolumeData(v.Name), !v.Populated && !u.NoCopy
+	switch {
+	case src.shared():
+		fresh, err := c.Store.holdVolume(v.Name, id, src)
+		if err != nil {
+			return err
+		}
+		wanted = fresh && !u.NoCopy
+	case src.Bind != "":
+		return nil // the owner of a directory of the host fills it
+	case src.Kind != "" && wanted:
+		f, err := c.Mount(src.Kind, src.Device, src.Options)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		dir = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	}
+	if !wanted {
+		return nil
+	}
+	empty, err := isEmpty(dir)
+	if err == nil && empty {
+		_, err = c.Images.CopyOut(ctx, img, u.Target, dir)
+	}
+	return err
+}
+
+// letVolumes ends an instance's use of volumes that are mounted while they are used.
+func (c *Controller) letVolumes(i *Instance) {
+	for _, name := range i.Volumes {
+		if err := c.Store.letVolume(name, i.ID); err != nil {
+			c.Log.Warn("cannot let go of a volume", "volume", name, "error", err)
+		}
+	}
 }
 
 func isEmpty(dir string) (bool, error) {

@@ -32,6 +32,8 @@ type UserMount struct {
 	// directory inside the volume or image.
 	NoCopy  bool   `json:",omitempty"`
 	Subpath string `json:",omitempty"`
+	// Labels are those of an anonymous volume.
+	Labels map[string]string `json:",omitempty"`
 	// Options of a tmpfs, in the form of mount(8).
 	Options []string `json:",omitempty"`
 }
@@ -108,6 +110,9 @@ func volumeMount(p *types.Project, v types.ServiceVolumeConfig, instance string)
 		}
 		if m.Key = v.Source; m.Key == "" {
 			m.Anonymous, m.Source = true, AnonymousVolume(instance, path.Clean(v.Target))
+			if v.Volume != nil {
+				m.Labels = v.Volume.Labels
+			}
 		} else {
 			m.Source = VolumeName(p, m.Key)
 		}

@@ -98,7 +98,7 @@ func mountSupport() []support {
 			"volumes.[].tmpfs", "volumes.[].tmpfs.size", "volumes.[].tmpfs.mode"),
 		warn(macOnly, "volumes.[].consistency"),
 		warn("files are not relabelled", "volumes.[].bind.selinux"),
-		warn("labels belong to the volume under volumes", "volumes.[].volume.labels"),
+		ok("volumes.[].volume.labels"), // of an anonymous volume
 		ok("volumes.[].image", "volumes.[].image.subpath"),
 	)
 }
@@ -141,8 +141,7 @@ func networkSupport() []support {
 
 func volumeSupport() []support {
 	return slices.Concat(
-		ok("name", "driver", "external", "external.name", "labels"),
-		refuse("volumes are plain directories; mount other file systems on the host and bind them", "driver_opts"),
+		ok("name", "driver", "driver_opts", "external", "external.name", "labels"),
 	)
 }
 

@@ -16,6 +16,7 @@ import (
 	"stack/runtime/image"
 	"stack/runtime/native"
 	"stack/runtime/native/cgroup"
+	"stack/runtime/native/rootfs"
 	"stack/runtime/native/seccomp/profiles"
 	"stack/runtime/shim"
 	"stack/scheduler"
@@ -102,6 +103,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 		Images:  images,
 		Keeper:  scheduler.ShimKeeper{Keeper: keeper},
 		Machine: scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
+		Mount:   rootfs.Mount,
 		Seccomp: profiles.Default,
 		LoadSeccomp: func(file string, caps []string) (*scheduler.Seccomp, error) {
 			b, err := os.ReadFile(file)

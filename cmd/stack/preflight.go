@@ -9,6 +9,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/runtime/native/rootfs"
 	"stack/scheduler"
 	"stack/spec"
 )
@@ -29,7 +30,7 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 	if services, err = involved(st, services, noDeps); err != nil {
 		return err
 	}
-	found, err := scheduler.Preflight(ctx, st, services, scheduler.HostNetwork{Host: host}, s)
+	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}}, s)
 	if err != nil {
 		return err
 	}
@@ -38,6 +39,11 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 	}
 	return nil
 }
+
+// machinery is what preflight asks this machine with.
+type machinery struct{ scheduler.HostNetwork }
+
+func (machinery) Filesystem(kind string) error { return rootfs.Supports(kind) }
 
 // involved are the services that a command on some, or all, may start.
 func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) {

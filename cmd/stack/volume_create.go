@@ -32,21 +32,22 @@ func newVolumeCreate(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&o.driver, "driver", "d", "local", "only local")
 	f.StringArrayVar(&o.labels, "label", nil, "KEY=VALUE")
-	f.StringArrayVarP(&o.opts, "opt", "o", nil, "none are supported")
+	f.StringArrayVarP(&o.opts, "opt", "o", nil, "type=…, device=… or o=…, as for mount(8)")
 	return cmd
 }
 
 func runVolumeCreate(_ context.Context, a *app, o *volumeCreateOptions, args []string) error {
-	switch {
-	case o.driver != "local":
+	if o.driver != "local" {
 		return fmt.Errorf("volume driver %q is not supported: only local", o.driver)
-	case len(o.opts) > 0:
-		return fmt.Errorf("volume option %q is not supported", o.opts[0])
+	}
+	options := parseLabels(o.opts)
+	if _, err := scheduler.ParseVolumeOptions(options); err != nil {
+		return err
 	}
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	v := scheduler.Volume{Created: time.Now(), Labels: parseLabels(o.labels), Populated: false}
+	v := scheduler.Volume{Created: time.Now(), Labels: parseLabels(o.labels), Options: options}
 	if len(args) == 0 {
 		v.Name, v.Anonymous = randomName(), true
 		v.Labels["com.docker.volume.anonymous"] = ""

@@ -23,5 +23,9 @@ func NewVolume(v scheduler.Volume, dir string) Volume {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	return Volume{v.Created, "local", labels, dir, v.Name, map[string]string{}, "local"}
+	options := v.Options
+	if options == nil {
+		options = map[string]string{}
+	}
+	return Volume{v.Created, "local", labels, dir, v.Name, options, "local"}
 }

@@ -51,7 +51,7 @@ func (b *builder) prepareFilesystem(p *mount) (int, error) {
 	if p.Source != "" {
 		fs.set("source", p.Source)
 	}
-	if p.flags()&unix.MOUNT_ATTR_RDONLY != 0 {
+	if p.top.set&unix.MOUNT_ATTR_RDONLY != 0 { // rro is of this mount alone
 		fs.flag("ro")
 	}
 	setData(fs, p.data)
