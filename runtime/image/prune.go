@@ -62,13 +62,13 @@ func (s *Store) Prune(ctx context.Context, use Use, drop func(Record) bool) (Pru
 	return done, nil
 }
 
-// has says whether a container is made of the image. One that does not tell which
-// image it has is known by its layers.
+// has says whether a container is made of the image, or shows all of its layers in
+// another way.
 func (u Use) has(rec Record) bool {
 	if slices.Contains(u.Images, rec.Image.Digest) {
 		return true
 	}
-	return len(u.Images) == 0 && len(rec.Image.Layers) > 0 &&
+	return len(rec.Image.Layers) > 0 &&
 		!slices.ContainsFunc(rec.Image.Layers, func(dir string) bool { return !slices.Contains(u.Layers, dir) })
 }
 
