@@ -69,7 +69,8 @@ type Controller struct {
 	Config
 	Bus Bus
 
-	wake chan struct{} // capacity 1: a wake is a hint to look, never data
+	booted time.Time
+	wake   chan struct{} // capacity 1: a wake is a hint to look, never data
 
 	mu        sync.Mutex
 	want      Want
@@ -82,6 +83,7 @@ type Controller struct {
 	left      map[string]bool // networks and volumes that a down left to who needs them
 	waiters   map[*waiter]struct{}
 	probers   map[string]*prober
+	memory    map[string]*memoryWatch
 	made      map[string]madeNetwork        // networks by key
 	opening   map[string]bool               // starts under way: their endpoints and ports are wanted
 	plugged   map[string]bool               // containers that may have links, ports, streams
@@ -114,10 +116,10 @@ func NewController(cfg Config) (*Controller, error) {
 		cfg.Now = time.Now
 	}
 	c := &Controller{
-		Config: cfg, wake: make(chan struct{}, 1),
+		Config: cfg, booted: cfg.Now(), wake: make(chan struct{}, 1),
 		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{}, sources: map[string]map[string]string{},
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
-		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{},
+		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{}, memory: map[string]*memoryWatch{},
 		proxies: map[string]context.CancelFunc{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
 	}

@@ -40,6 +40,7 @@ type machine struct {
 	applied  []netns.Config
 	build    string // part of every image's digest
 	wake     func()
+	ooms     chan struct{} // what OOMEvents gives
 	// forgetting is called when the shim is told to forget a container, the last
 	// step of its removal before its files go.
 	forgetting func(id string)
@@ -142,6 +143,15 @@ func (f fakeRuntime) Stats(context.Context, string) (runtime.Stats, error) {
 	return runtime.Stats{}, errNotHere
 }
 func (f fakeRuntime) Pids(context.Context, string) ([]int, error) { return nil, errNotHere }
+
+func (f fakeRuntime) OOMEvents(ctx context.Context, _ string) (<-chan struct{}, error) {
+	out := make(chan struct{})
+	context.AfterFunc(ctx, sync.OnceFunc(func() { close(out) }))
+	if f.ooms == nil {
+		return out, nil
+	}
+	return f.ooms, nil
+}
 
 type fakeNetwork struct{ *machine }
 

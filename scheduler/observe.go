@@ -27,6 +27,7 @@ func (c *Controller) observe(ctx context.Context, now time.Time) {
 			c.save(i)
 		}
 		c.watchHealth(ctx, i)
+		c.watchMemory(ctx, i)
 	}
 }
 

@@ -30,10 +30,6 @@ func (c *Controller) emit(ev Event) {
 	}
 }
 
-func (c *Controller) publishExit(i *Instance, exit runtime.Exit) {
-	attr := map[string]string{"exitCode": strconv.Itoa(exit.Code)}
-	if exit.OOMKilled {
-		c.publish(i, Event{Action: "oom", Attributes: attr})
-	}
-	c.publish(i, Event{Action: "die", Attributes: attr})
+func exitAttributes(exit runtime.Exit) map[string]string {
+	return map[string]string{"exitCode": strconv.Itoa(exit.Code)}
 }

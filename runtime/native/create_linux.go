@@ -51,6 +51,7 @@ func (r *Runtime) Create(ctx context.Context, b runtime.Bundle) (runtime.Created
 	c := &creating{Bundle: &b, runtime: r, home: h}
 	defer c.close()
 	if err := c.create(ctx); err != nil {
+		err = explainSysctl(err, c.plan.sysctls, c.ns.all()&unix.CLONE_NEWUSER != 0, onHost)
 		undone := c.undo()
 		if c.child != nil {
 			err = errors.Join(err, c.child.fate)

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,33 @@ func TestSysctlsNeedTheirNamespace(t *testing.T) {
 		}
 		if _, err := newSysctls(set, ^flag); err == nil {
 			t.Errorf("%s was accepted without its namespace", name)
+		}
+	}
+}
+
+// On kernels that hide a setting from user namespaces the message says so, and only
+// then: a setting that nobody has stays plainly missing.
+func TestHiddenSysctlIsExplained(t *testing.T) {
+	all, err := newSysctls(map[string]string{"net.core.somaxconn": "1", "kernel.sem": "1"}, ^uintptr(0))
+	check(t, err)
+	for _, c := range []struct {
+		file    string
+		err     error
+		userNS  bool
+		onHost  bool
+		explain bool
+	}{
+		{"net/core/somaxconn", unix.ENOENT, true, true, true},
+		{"net/core/somaxconn", unix.ENOENT, true, false, false},
+		{"net/core/somaxconn", unix.ENOENT, false, true, false},
+		{"net/core/somaxconn", unix.EINVAL, true, true, false},
+		{"kernel/sem", unix.ENOENT, true, true, false},
+	} {
+		i := slices.IndexFunc(all, func(s sysctl) bool { return s.file == c.file })
+		failed := &runtime.StepError{Step: all[i].step(), Err: c.err}
+		got := explainSysctl(failed, all, c.userNS, func(file string) bool { return file == c.file && c.onHost })
+		if strings.Contains(got.Error(), "userns_mode: host") != c.explain || !errors.Is(got, failed) {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package native
 
 import (
-	"fmt"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -154,7 +152,7 @@ func (b *builder) sysctlMount(settings []sysctl) stub.Slot {
 
 func (b *builder) setSysctls(proc stub.Slot, settings []sysctl) {
 	for _, one := range settings {
-		do := fmt.Sprintf("set sysctl %s to %q", one.name, one.value)
+		do := one.step()
 		fd := b.Slot()
 		b.Call(do, unix.SYS_OPENAT, proc, b.String("sys/"+one.file), stub.Int(unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC)).Into(fd)
 		b.Call(do, unix.SYS_WRITE, fd, b.String(one.value), stub.Int(len(one.value)))

@@ -1,15 +1,43 @@
 package native
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime"
 )
 
 // sysctl is a file below /proc/sys and what to write to it.
 type sysctl struct{ name, file, value string }
+
+// step is how the setting is called in errors.
+func (s sysctl) step() string { return fmt.Sprintf("set sysctl %s to %q", s.name, s.value) }
+
+// explainSysctl says why a setting that the host has is missing in a container:
+// older kernels show some of a network namespace (all of net.core) only where it
+// belongs to the host's user namespace.
+func explainSysctl(err error, all []sysctl, userNS bool, onHost func(file string) bool) error {
+	var failed *runtime.StepError
+	if !userNS || !errors.As(err, &failed) || !errors.Is(failed.Err, unix.ENOENT) {
+		return err
+	}
+	for _, s := range all {
+		if s.step() == failed.Step && sysctlNamespace(s.file) == unix.CLONE_NEWNET && onHost(s.file) {
+			return fmt.Errorf("%w: this kernel has it only outside of user namespaces (userns_mode: host)", err)
+		}
+	}
+	return err
+}
+
+func onHost(file string) bool {
+	_, err := os.Stat("/proc/sys/" + file)
+	return err == nil
+}
 
 // newSysctls refuses every sysctl that does not belong to a namespace of the
 // container: setting it would change the host.
