@@ -49,17 +49,6 @@ func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	return l.group.Stats()
 }
 
-// OOMEvents sends after each time the container ran out of memory, until ctx ends;
-// see cgroup.Group.
-func (r *Runtime) OOMEvents(ctx context.Context, id string) (<-chan struct{}, error) {
-	l, err := r.reading(id)
-	if err != nil {
-		return nil, err
-	}
-	defer l.close()
-	return l.group.OOMEvents(ctx)
-}
-
 // Pids implements runtime.Runtime.
 func (r *Runtime) Pids(ctx context.Context, id string) ([]int, error) {
 	l, err := r.reading(id)
