@@ -203,6 +203,9 @@ func (h *Host) hasLeases(id string) bool {
 // with its last owner. The machine-wide lock is held.
 func (h *Host) leave(r record) error {
 	e := h.store.entry(r.Network.ID)
+	if err := h.deleteAlone(r); err != nil {
+		return err
+	}
 	if err := h.dropLeases(r.Network); err != nil && !errors.Is(err, ErrInUse) {
 		return err
 	}
@@ -219,6 +222,35 @@ func (h *Host) leave(r record) error {
 		return err
 	}
 	return h.destroy(r.Network)
+}
+
+// deleteAlone deletes the bridge of a network that is nobody else's together with
+// the links on it, because each deletion costs some 25 ms however many links it is
+// for. What leave does then is done to records only.
+func (h *Host) deleteAlone(r record) error {
+	_, leases, err := h.store.entry(r.Network.ID).view()
+	mine := func(l Lease) bool { return l.Project == h.o.Project }
+	if err != nil || len(leases) == 0 || !slices.Equal(r.Owners, []string{h.o.Project}) || !all(leases, mine) {
+		return nil
+	}
+	if err := h.unpublish(leases); err != nil {
+		return err
+	}
+	names := []string{r.Network.Bridge}
+	for _, l := range leases {
+		names = append(names, l.Link)
+	}
+	h.mu.Lock()
+	delete(h.bridges, r.Network.ID)
+	h.mu.Unlock()
+	if err := h.deleteLinks(names); err != nil {
+		return fmt.Errorf("cannot delete bridge of network %s: %w", r.Network.Name, err)
+	}
+	return nil
+}
+
+func all(leases []Lease, is func(Lease) bool) bool {
+	return !slices.ContainsFunc(leases, func(l Lease) bool { return !is(l) })
 }
 
 // destroy deletes a network's bridge, then its record.

@@ -139,6 +139,9 @@ func (c *Controller) adopt(w Wish) error {
 	if err := c.Store.SaveWish(w); err != nil {
 		return err
 	}
+	if !w.Down {
+		c.unpark(context.Background())
+	}
 	c.want, c.shared = want, newShared()
 	clear(c.failed)
 	clear(c.left)

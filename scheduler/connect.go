@@ -272,6 +272,10 @@ func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 	plugged := c.plugged[i.ID]
 	delete(c.plugged, i.ID)
 	delete(c.opening, i.ID)
+	parked := plugged && c.parks()
+	if parked {
+		c.parked = append(c.parked, i.ID)
+	}
 	c.mu.Unlock()
 	if !plugged {
 		return
@@ -280,7 +284,10 @@ func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 	if len(i.Ports) > 0 {
 		errs = append(errs, c.balance.Do(ctx))
 	}
-	errs = append(errs, c.Network.Detach(ctx, i.ID), c.letGo(ctx, i.ID))
+	if !parked {
+		errs = append(errs, c.Network.Detach(ctx, i.ID))
+	}
+	errs = append(errs, c.letGo(ctx, i.ID))
 	if len(i.Ports) > 0 {
 		errs = append(errs, c.releasePorts(ctx))
 	}

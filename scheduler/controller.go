@@ -87,6 +87,7 @@ type Controller struct {
 	made      map[string]madeNetwork        // networks by key
 	opening   map[string]bool               // starts under way: their endpoints and ports are wanted
 	plugged   map[string]bool               // containers that may have links, ports, streams
+	parked    []string                      // containers whose links go with the project
 	proxies   map[string]context.CancelFunc // by reservation
 	held      map[string]chan struct{}      // one-offs that wait for their client
 	shared    *shared                       // of the command that stands

@@ -44,6 +44,8 @@ type machine struct {
 	// forgetting is called when the shim is told to forget a container, the last
 	// step of its removal before its files go.
 	forgetting func(id string)
+	detached   [][]string    // the containers of each Detach
+	leases     []netns.Lease // of every network
 }
 
 func newMachine(t *testing.T) *machine {
@@ -164,10 +166,15 @@ func (f fakeNetwork) Apply(_ context.Context, c netns.Config) error {
 func (f fakeNetwork) Attach(context.Context, []netns.Endpoint, int) ([]netns.Lease, error) {
 	return nil, nil
 }
-func (f fakeNetwork) Loopback(context.Context, int) error                { return nil }
-func (f fakeNetwork) Detach(context.Context, ...string) error            { return nil }
+func (f fakeNetwork) Loopback(context.Context, int) error { return nil }
+func (f fakeNetwork) Detach(_ context.Context, containers ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.detached = append(f.detached, containers)
+	return nil
+}
 func (f fakeNetwork) Balance(ctx context.Context, c netns.Config) error  { return f.Apply(ctx, c) }
-func (f fakeNetwork) Leases(string) ([]netns.Lease, error)               { return nil, nil }
+func (f fakeNetwork) Leases(string) ([]netns.Lease, error)               { return f.machine.leases, nil }
 func (f fakeNetwork) Remove(context.Context) error                       { return nil }
 func (f fakeNetwork) Lookup(string) (netns.Network, bool, error)         { return netns.Network{}, false, nil }
 func (f fakeNetwork) Reserve(p netns.Port) (netns.Port, *os.File, error) { return p, nil, errNotHere }

@@ -58,12 +58,11 @@ func (c *Controller) hookErrors() error {
 // downEnd forgets a project of which nothing is left.
 func (c *Controller) downEnd(ctx context.Context) error {
 	c.mu.Lock()
-	left := len(c.instances)
-	c.mu.Unlock()
-	if left > 0 {
-		return nil // orphans stay
+	if len(c.instances) > 0 { // orphans stay
+		defer c.mu.Unlock()
+		c.unpark(ctx)
+		return nil
 	}
-	c.mu.Lock()
 	c.ended = true // a next command begins with a new controller and a new record
 	c.mu.Unlock()
 	c.balance.Close()

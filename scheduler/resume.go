@@ -24,7 +24,10 @@ func (c *Controller) resume(ctx context.Context) {
 			live = append(live, *i)
 		}
 	}
-	c.spawn(func() { c.reconnect(ctx, live) })
+	c.spawn(func() {
+		c.unparkStrays(ctx)
+		c.reconnect(ctx, live)
+	})
 	c.network.Ask()
 	c.Wake()
 }
