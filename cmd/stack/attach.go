@@ -39,14 +39,7 @@ func newAttach(a *app) *cobra.Command {
 }
 
 func runAttach(ctx context.Context, a *app, o *attachOptions, service string) error {
-	if err := a.root(); err != nil {
-		return err
-	}
-	s, err := a.store(ctx)
-	if err != nil {
-		return err
-	}
-	i, err := a.runningContainer(ctx, s, service, o.index)
+	s, i, err := a.running(ctx, service, o.index)
 	if err != nil {
 		return err
 	}

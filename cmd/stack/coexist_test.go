@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stack/cmd/internal/cmdtest"
 )
 
 // host is a machine of its own as far as the network goes, with a neighbour on its
@@ -118,7 +120,7 @@ func (h *host) check(before string) {
 // TestBesideFirewalls runs a stack on machines whose administrator drops what is not
 // allowed.
 func TestBesideFirewalls(t *testing.T) {
-	needRootTest(t)
+	cmdtest.NeedRoot(t)
 	t.Parallel()
 	for n, f := range []struct{ name, script string }{
 		{"nft", `
@@ -147,7 +149,7 @@ iptables -P FORWARD DROP`},
 // TestBesideDocker runs a stack beside a living dockerd, which drops what it does not
 // forward itself.
 func TestBesideDocker(t *testing.T) {
-	needRootTest(t)
+	cmdtest.NeedRoot(t)
 	t.Parallel()
 	if _, err := exec.LookPath("dockerd"); err != nil {
 		if os.Getenv("STACK_TEST_STRICT") != "" {

@@ -46,14 +46,7 @@ func newExec(a *app) *cobra.Command {
 // runExec makes the program this process's own child, so that it needs neither
 // controller nor shim.
 func runExec(ctx context.Context, a *app, o *execOptions, service string, args []string) error {
-	if err := a.root(); err != nil {
-		return err
-	}
-	s, err := a.store(ctx)
-	if err != nil {
-		return err
-	}
-	i, err := a.runningContainer(ctx, s, service, o.index)
+	s, i, err := a.running(ctx, service, o.index)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,11 +30,7 @@ func inspectImage(_ context.Context, a *app, name string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := store.List()
-	if err != nil {
-		return nil, err
-	}
-	rec, err := image.Find(all, name)
+	rec, all, err := findImage(store, name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +40,15 @@ func inspectImage(_ context.Context, a *app, name string) (any, error) {
 	}
 	same := slices.DeleteFunc(all, func(r image.Record) bool { return r.Image.Digest != rec.Image.Digest })
 	return inspect.NewImage(same, size), nil
+}
+
+// findImage looks an image up by reference or ID; all are those of the store.
+func findImage(store *image.Store, name string) (rec image.Record, all []image.Record, err error) {
+	if all, err = store.List(); err != nil {
+		return rec, nil, err
+	}
+	rec, err = image.Find(all, name)
+	return rec, all, err
 }
 
 type imageLsOptions struct {
@@ -105,10 +109,7 @@ func runImageLs(_ context.Context, a *app, o *imageLsOptions, args []string) err
 		rows = append(rows, row)
 	}
 	if o.quiet {
-		for _, r := range rows {
-			fmt.Fprintln(a.stdout, r.ID)
-		}
-		return nil
+		return printEach(a.stdout, rows, func(r imageRow) string { return r.ID })
 	}
 	columns := []column{{"REPOSITORY", "Repository"}, {"TAG", "Tag"}}
 	if o.digests {

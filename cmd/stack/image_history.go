@@ -45,11 +45,7 @@ func runImageHistory(_ context.Context, a *app, o *imageHistoryOptions, name str
 	if err != nil {
 		return err
 	}
-	all, err := store.List()
-	if err != nil {
-		return err
-	}
-	rec, err := image.Find(all, name)
+	rec, _, err := findImage(store, name)
 	if err != nil {
 		return err
 	}
@@ -58,10 +54,7 @@ func runImageHistory(_ context.Context, a *app, o *imageHistoryOptions, name str
 		return err
 	}
 	if o.quiet {
-		for _, r := range rows {
-			fmt.Fprintln(a.stdout, r.ID)
-		}
-		return nil
+		return printEach(a.stdout, rows, func(r historyRow) string { return r.ID })
 	}
 	return printRows(a.stdout, o.format, rows, column{"IMAGE", "ID"}, column{"CREATED", "CreatedSince"},
 		column{"CREATED BY", "CreatedBy"}, column{"SIZE", "Size"}, column{"COMMENT", "Comment"})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,49 +11,22 @@ import (
 	"stack/runtime/image"
 )
 
-type imageRmOptions struct{ force bool }
-
 func newImageRm(a *app) *cobra.Command {
-	o := &imageRmOptions{}
-	cmd := &cobra.Command{
-		Use:     "rm IMAGE...",
-		Aliases: []string{"remove"},
-		Short:   "Remove images of which no container is made",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return runImageRm(cmd.Context(), a, o, names)
+	return removeVerb(removal{
+		use: "rm IMAGE...", short: "Remove images of which no container is made",
+		force:  "also by ID with several names, or in use: it loses its name; ignore those that are not there",
+		absent: image.ErrNotFound,
+		open: func(ctx context.Context, force bool) (func(string) error, error) {
+			store, err := a.openImages()
+			return func(name string) error { return a.removeImage(ctx, store, name, force) }, err
 		},
-	}
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "also by ID with several names, or in use: it loses its name; ignore those that are not there")
-	return cmd
-}
-
-func runImageRm(ctx context.Context, a *app, o *imageRmOptions, names []string) error {
-	if err := requireRoot(); err != nil {
-		return err
-	}
-	store, err := a.openImages()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
-		err := a.removeImage(ctx, store, name, o.force)
-		if err != nil && !(o.force && errors.Is(err, image.ErrNotFound)) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	})
 }
 
 // removeImage removes one reference, or by ID the image under all of its names, if
 // it has but one or force is set.
 func (a *app) removeImage(ctx context.Context, store *image.Store, name string, force bool) error {
-	all, err := store.List()
-	if err != nil {
-		return err
-	}
-	rec, err := image.Find(all, name)
+	rec, all, err := findImage(store, name)
 	if err != nil {
 		return err
 	}

@@ -50,18 +50,13 @@ func runImages(ctx context.Context, a *app, o *imagesOptions, services []string)
 	if err := oneOf("format", o.format, "table", "json"); err != nil {
 		return err
 	}
-	s, err := a.store(ctx)
+	s, err := a.storeWith(ctx, services)
 	if err != nil {
 		return err
 	}
 	list, err := s.Current(time.Now())
 	if err != nil {
 		return err
-	}
-	for _, name := range services {
-		if !s.Declares(name) {
-			return fmt.Errorf("no such service: %s", name)
-		}
 	}
 	list = slices.DeleteFunc(list, func(i *scheduler.Instance) bool {
 		return len(services) > 0 && !slices.Contains(services, i.Service)

@@ -69,15 +69,8 @@ func lifecycle(a *app, use, short string, c *scheduler.Command) *cobra.Command {
 // command runs a command on the containers of a project that may be known only by
 // its state. None of these commands makes a container.
 func (a *app) command(ctx context.Context, c scheduler.Command) error {
-	s, err := a.store(ctx)
+	s, list, err := a.current(ctx, c.Services)
 	if err != nil {
-		return err
-	}
-	list, err := s.Current(time.Now())
-	if err != nil {
-		return err
-	}
-	if err := a.known(ctx, s, list, c.Services); err != nil {
 		return err
 	}
 	if c.Verb == scheduler.VerbStart {

@@ -41,18 +41,13 @@ func newLogs(a *app) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, a *app, o *logsOptions, services []string) error {
-	s, err := a.store(ctx)
+	s, err := a.storeWith(ctx, services)
 	if err != nil {
 		return err
 	}
 	opt, err := o.read(time.Now())
 	if err != nil {
 		return err
-	}
-	for _, name := range services {
-		if !s.Declares(name) {
-			return fmt.Errorf("no such service: %s", name)
-		}
 	}
 	view, err := newLogView(a, s)
 	if err != nil {

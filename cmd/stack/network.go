@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,10 +87,7 @@ func runNetworkLs(_ context.Context, a *app, o *networkLsOptions) error {
 	}
 	all = slices.DeleteFunc(all, func(n netns.Network) bool { return !showsNetwork(host, n, filter) })
 	if o.quiet {
-		for _, n := range all {
-			fmt.Fprintln(a.stdout, n.ID)
-		}
-		return nil
+		return printEach(a.stdout, all, func(n netns.Network) string { return n.ID })
 	}
 	rows := []networkRow{}
 	for _, n := range all {

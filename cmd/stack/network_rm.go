@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,40 +10,14 @@ import (
 	"stack/netns"
 )
 
-type networkRmOptions struct{ force bool }
-
 func newNetworkRm(a *app) *cobra.Command {
-	o := &networkRmOptions{}
-	cmd := &cobra.Command{
-		Use:     "rm NETWORK...",
-		Aliases: []string{"remove"},
-		Short:   "Remove networks that nobody uses",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return runNetworkRm(cmd.Context(), a, o, names)
+	return removeVerb(removal{
+		use: "rm NETWORK...", short: "Remove networks that nobody uses",
+		force: "ignore those that are not there", absent: netns.ErrNotFound,
+		open: func(ctx context.Context, _ bool) (func(string) error, error) {
+			return func(name string) error { return a.say(name, a.removeNetwork(ctx, name)) }, nil
 		},
-	}
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "ignore those that are not there")
-	return cmd
-}
-
-func runNetworkRm(ctx context.Context, a *app, o *networkRmOptions, names []string) error {
-	if err := requireRoot(); err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
-		err := a.removeNetwork(ctx, name)
-		if errors.Is(err, netns.ErrNotFound) && o.force {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintln(a.stdout, name)
-	}
-	return errors.Join(errs...)
+	})
 }
 
 // removeNetwork removes a network of no project, or one whose project is not known

@@ -35,6 +35,14 @@ func requireRoot() error {
 	return nil
 }
 
+// say prints the name of what was removed, unless that failed.
+func (a *app) say(name string, err error) error {
+	if err == nil {
+		fmt.Fprintln(a.stdout, name)
+	}
+	return err
+}
+
 // containers lists every project's; one that cannot be read is told and passed over.
 func (a *app) containers() ([]scheduler.Container, error) {
 	all, err := a.layout.Containers(time.Now())

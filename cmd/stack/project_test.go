@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stack/cmd/internal/cmdtest"
 )
 
 // project is a stack of a Go test: what a script has in its environment.
@@ -42,7 +44,7 @@ func newStateRoot(t *testing.T) string {
 // newProjectOn makes one more stack of a machine's.
 func newProjectOn(t *testing.T, root, file string) *project {
 	t.Helper()
-	needRootTest(t)
+	cmdtest.NeedRoot(t)
 	dir := t.TempDir()
 	name := "t" + strings.TrimPrefix(filepath.Base(root), "st-")
 	for n := 2; exists(filepath.Join(root, name)); n++ { // a file of ours marks names in use

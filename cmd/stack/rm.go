@@ -36,15 +36,8 @@ func newRm(a *app) *cobra.Command {
 }
 
 func runRm(ctx context.Context, a *app, o *rmOptions, services []string) error {
-	s, err := a.store(ctx)
+	s, list, err := a.current(ctx, services)
 	if err != nil {
-		return err
-	}
-	list, err := s.Current(time.Now())
-	if err != nil {
-		return err
-	}
-	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	if o.stop && len(list) > 0 {

@@ -45,6 +45,14 @@ func printRows[T any](w io.Writer, format string, rows []T, columns ...column) e
 	return nil
 }
 
+// printEach prints one word of each row: a listing with -q.
+func printEach[T any](w io.Writer, rows []T, word func(T) string) error {
+	for _, r := range rows {
+		fmt.Fprintln(w, word(r))
+	}
+	return nil
+}
+
 // tableTemplate is the template of the default table.
 func tableTemplate(columns []column) string {
 	cells := make([]string, len(columns))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"stack/cmd/internal/cmdtest"
 )
 
 // binDir holds the two binaries that scripts run, built once.
@@ -27,39 +29,23 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	args := []string{"build", "-o", dir + "/"}
-	env := append(os.Environ(), "CGO_ENABLED=0")
+	var flags []string
 	if os.Getenv("STACK_TEST_RACE") != "" {
-		args = append(args, "-race")
+		flags = []string{"-race"}
 		os.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second longer
-		env = append(env, "CGO_ENABLED=1")
 	}
-	build := exec.Command("go", append(args, "stack/cmd/stack", "stack/cmd/stack-shim")...)
-	build.Env = env
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "cannot build the binaries: %v\n%s", err, out)
+	if err := cmdtest.Build(dir, flags, "stack/cmd/stack", "stack/cmd/stack-shim"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	binDir = dir
 	return m.Run()
 }
 
-// needRootTest skips a test that needs root, loudly; in CI that is a failure.
-func needRootTest(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("STACK_TEST_STRICT") != "" {
-		t.Fatal("needs root")
-	}
-	t.Skip("skipped: needs root")
-}
-
 // TestScript runs the scripts of testdata/script with the real binaries, each in a
 // project and state root of its own, and checks that nothing is left on the host.
 func TestScript(t *testing.T) {
-	needRootTest(t)
+	cmdtest.NeedRoot(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {

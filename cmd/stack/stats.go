@@ -36,14 +36,9 @@ func newStats(a *app) *cobra.Command {
 const statsInterval = time.Second
 
 func runStats(ctx context.Context, a *app, o *statsOptions, services []string) error {
-	s, err := a.store(ctx)
+	s, err := a.storeWith(ctx, services)
 	if err != nil {
 		return err
-	}
-	for _, name := range services {
-		if !s.Declares(name) {
-			return fmt.Errorf("no such service: %s", name)
-		}
 	}
 	sampler := &statsSampler{store: s, runtime: native.New(native.Options{Root: s.Containers()}), services: services, all: o.all}
 	before, err := sampler.sample(ctx)

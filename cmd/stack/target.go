@@ -40,6 +40,46 @@ func (a *app) runningContainer(ctx context.Context, s *scheduler.Store, service 
 	return nil, fmt.Errorf("service %q is not running", service)
 }
 
+// running is the container that attach and exec enter, which only root may.
+func (a *app) running(ctx context.Context, service string, index int) (*scheduler.Store, *scheduler.Instance, error) {
+	if err := a.root(); err != nil {
+		return nil, nil, err
+	}
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	i, err := a.runningContainer(ctx, s, service, index)
+	return s, i, err
+}
+
+// storeWith is the project's store, if the recorded stack has the services.
+func (a *app) storeWith(ctx context.Context, services []string) (*scheduler.Store, error) {
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range services {
+		if !s.Declares(name) {
+			return nil, fmt.Errorf("no such service: %s", name)
+		}
+	}
+	return s, nil
+}
+
+// current are the project's store and containers, if services are known.
+func (a *app) current(ctx context.Context, services []string) (*scheduler.Store, []*scheduler.Instance, error) {
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := s.Current(time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, list, a.known(ctx, s, list, services)
+}
+
 // known reports the first service that neither has a container nor is in the
 // recorded stack or the file.
 func (a *app) known(ctx context.Context, s *scheduler.Store, list []*scheduler.Instance, services []string) error {

@@ -32,15 +32,8 @@ func runTop(ctx context.Context, a *app, services []string) error {
 	if err := a.root(); err != nil {
 		return err
 	}
-	s, err := a.store(ctx)
+	s, list, err := a.current(ctx, services)
 	if err != nil {
-		return err
-	}
-	list, err := s.Current(time.Now())
-	if err != nil {
-		return err
-	}
-	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	t := &processTable{runtime: native.New(native.Options{Root: s.Containers()}), now: time.Now()}

@@ -14,40 +14,14 @@ import (
 	"stack/scheduler"
 )
 
-type volumeRmOptions struct{ force bool }
-
 func newVolumeRm(a *app) *cobra.Command {
-	o := &volumeRmOptions{}
-	cmd := &cobra.Command{
-		Use:     "rm VOLUME...",
-		Aliases: []string{"remove"},
-		Short:   "Remove volumes that no container uses",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return runVolumeRm(cmd.Context(), a, o, names)
+	return removeVerb(removal{
+		use: "rm VOLUME...", short: "Remove volumes that no container uses",
+		force: "ignore those that are not there", absent: errNoVolume,
+		open: func(context.Context, bool) (func(string) error, error) {
+			return func(name string) error { return a.say(name, a.removeVolume(name)) }, nil
 		},
-	}
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "ignore those that are not there")
-	return cmd
-}
-
-func runVolumeRm(_ context.Context, a *app, o *volumeRmOptions, names []string) error {
-	if err := requireRoot(); err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
-		err := a.removeVolume(name)
-		if errors.Is(err, errNoVolume) && o.force {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintln(a.stdout, name)
-	}
-	return errors.Join(errs...)
+	})
 }
 
 // removeVolume removes a volume unless a container of any project mounts it.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -32,14 +31,9 @@ func newVolumes(a *app) *cobra.Command {
 }
 
 func runProjectVolumes(ctx context.Context, a *app, o *volumesOptions, services []string) error {
-	s, err := a.store(ctx)
+	s, err := a.storeWith(ctx, services)
 	if err != nil {
 		return err
-	}
-	for _, name := range services {
-		if !s.Declares(name) {
-			return fmt.Errorf("no such service: %s", name)
-		}
 	}
 	all, err := a.layout.ListVolumes()
 	if err != nil {
@@ -68,10 +62,7 @@ type volumeRow struct {
 
 func printVolumes(a *app, all []scheduler.Volume, format string, quiet bool) error {
 	if quiet {
-		for _, v := range all {
-			fmt.Fprintln(a.stdout, v.Name)
-		}
-		return nil
+		return printEach(a.stdout, all, func(v scheduler.Volume) string { return v.Name })
 	}
 	rows := []volumeRow{}
 	for _, v := range all {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -30,15 +29,8 @@ func newWait(a *app) *cobra.Command {
 }
 
 func runWait(ctx context.Context, a *app, services []string, down bool) error {
-	s, err := a.store(ctx)
+	s, list, err := a.current(ctx, services)
 	if err != nil {
-		return err
-	}
-	list, err := s.Current(time.Now())
-	if err != nil {
-		return err
-	}
-	if err := a.known(ctx, s, list, services); err != nil {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(i *scheduler.Instance) bool { return !slices.Contains(services, i.Service) })

@@ -34,31 +34,29 @@ func watchInstances(ctx context.Context, s *scheduler.Store) (<-chan []*schedule
 			if err != nil {
 				return
 			}
-			if !send(ctx, w, out, list) {
+			if !offer(ctx, w, out, list) {
 				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case _, ok := <-w.Events:
-				if !ok {
-					return
-				}
-			case <-w.Errors: // events were lost: look again
 			}
 		}
 	}()
 	return out, nil
 }
 
-// send offers a list until it is taken or outdated; false when ctx ended.
-func send(ctx context.Context, w *fsnotify.Watcher, out chan<- []*scheduler.Instance, list []*scheduler.Instance) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case out <- list:
+// offer gives a list to whoever takes it, once, until it is outdated; false when ctx
+// ended.
+func offer(ctx context.Context, w *fsnotify.Watcher, out chan<- []*scheduler.Instance, list []*scheduler.Instance) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case out <- list:
+			out = nil // taken: what is left is to wait
+		case _, ok := <-w.Events:
+			return ok
+		case <-w.Errors: // events were lost: look again
+			return true
+		}
 	}
-	return true
 }
 
 // drain takes the events that are there: one look answers them all.

@@ -3,39 +3,26 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-// needRoot skips a test that needs root, loudly; in CI that is a failure.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("STACK_TEST_STRICT") != "" {
-		t.Fatal("needs root")
-	}
-	t.Skip("skipped: needs root")
-}
+	"stack/cmd/internal/cmdtest"
+)
 
 // TestCheck holds `up -d` of 50 replicas to three times the floor, with binaries
 // as they are shipped.
 func TestCheck(t *testing.T) {
-	needRoot(t)
+	cmdtest.NeedRoot(t)
 	if testing.Short() {
 		t.Skip("skipped: takes seconds")
 	}
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/",
-		"stack/cmd/stack", "stack/cmd/stack-shim", "stack/cmd/stackbench")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the binaries: %v\n%s", err, out)
+	shipped := []string{"-trimpath", "-ldflags", "-s -w"}
+	if err := cmdtest.Build(dir, shipped, "stack/cmd/stack", "stack/cmd/stack-shim", "stack/cmd/stackbench"); err != nil {
+		t.Fatal(err)
 	}
 	before := traces(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -54,12 +41,10 @@ func TestCheck(t *testing.T) {
 // TestInterrupt stops the benchmark in the middle of a round: it ends soon, with
 // an error, and nothing is left.
 func TestInterrupt(t *testing.T) {
-	needRoot(t)
+	cmdtest.NeedRoot(t)
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+"/", "stack/cmd/stackbench")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build: %v\n%s", err, out)
+	if err := cmdtest.Build(dir, nil, "stack/cmd/stackbench"); err != nil {
+		t.Fatal(err)
 	}
 	before := traces(t)
 	cmd := command(t.Context(), filepath.Join(dir, "stackbench"), "--only", floorRow, "--replicas", "50", "--rounds", "1000")
