@@ -1,0 +1,125 @@
+package scheduler
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// service plans one service of the file.
+func (p *planner) service(name string) {
+	sw, wished := p.want.Services[name]
+	if !wished {
+		p.keepAlive(name, ServiceWish{})
+		return
+	}
+	before := len(p.plan.Ops)
+	switch sw.Goal {
+	case GoalStop:
+		p.stopAll(name, sw, "asked to stop")
+	case GoalRemove:
+		p.removeAll(name, sw, "asked to be removed")
+	default:
+		p.converge(name, sw)
+	}
+	s := p.plan.Services[name]
+	s.Done = len(p.plan.Ops) == before && !p.seen.busy(name) && s.Waiting == "" && s.Failed == ""
+	p.plan.Services[name] = s
+}
+
+// converge plans the replicas of a service that is wished to exist.
+func (p *planner) converge(name string, sw ServiceWish) {
+	after := p.objectOps(name)
+	keep := p.scaleDown(name, sw)
+	ready := p.gate(name, sw)
+	hooks := p.prepare(name, sw, keep, ready)
+	used := map[int]bool{}
+	for _, r := range keep {
+		used[r.Number] = true
+		if cause := p.stale(r, sw); cause != "" {
+			if ready {
+				p.replace(r, cause, after, hooks)
+			}
+			continue
+		}
+		p.run(r, sw, hooks, slices.Clone(after))
+	}
+	svc := p.want.Stack.Services[name]
+	for n, missing := 1, sw.Scale-len(keep); missing > 0; n++ {
+		if used[n] {
+			continue
+		}
+		missing--
+		target := containerName(p.want.Stack.Name, svc, n)
+		id := p.op(Op{Kind: OpCreate, Target: target, Service: name, Number: n, Cause: "replica " + strconv.Itoa(n) + " is missing", After: after})
+		if sw.Goal == GoalRun && hooks.started(n, nil, []string{id}) {
+			p.op(Op{Kind: OpStart, Target: target, Service: name, Number: n, Cause: "wanted running", After: []string{id}})
+		}
+	}
+}
+
+// scaleDown removes what exceeds the scale, stale and doubled ones first, and
+// returns the replicas that stay.
+func (p *planner) scaleDown(name string, sw ServiceWish) []*Instance {
+	all := p.seen.replicas(name)
+	var live []*Instance
+	numbers := map[int]*Instance{}
+	for _, r := range all {
+		if r.Discard {
+			p.remove(r, "asked to be removed", nil)
+			continue
+		}
+		if old := numbers[r.Number]; old != nil {
+			p.remove(old, "replaced", nil) // a crash came between the two halves of a replacement
+			live = slices.DeleteFunc(live, func(i *Instance) bool { return i == old })
+		}
+		numbers[r.Number] = r
+		live = append(live, r)
+	}
+	surplus := len(live) - sw.Scale
+	if surplus <= 0 {
+		return live
+	}
+	victims := slices.Clone(live)
+	slices.SortStableFunc(victims, func(a, b *Instance) int {
+		sa, sb := p.stale(a, sw) != "", p.stale(b, sw) != ""
+		if sa != sb {
+			if sa {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.Number, a.Number)
+	})
+	for _, v := range victims[:surplus] {
+		p.remove(v, fmt.Sprintf("scale is %d", sw.Scale), nil)
+		live = slices.DeleteFunc(live, func(i *Instance) bool { return i == v })
+	}
+	return live
+}
+
+// stale returns why r must be replaced, or "".
+func (p *planner) stale(r *Instance, sw ServiceWish) string {
+	switch digest, resolved := p.seen.Digests[r.Service]; {
+	case r.CreatedSeq < sw.Recreate:
+		return "asked to be recreated"
+	case sw.NoRecreate:
+		return ""
+	case r.Hash != p.want.Hashes[r.Service] && r.Hash != sw.Hash:
+		return "its configuration changed"
+	case resolved && digest != "" && r.Digest != digest:
+		return "its image changed"
+	case p.sourcesChanged(r):
+		return "an image that it mounts changed"
+	}
+	return ""
+}
+
+// sourcesChanged reports whether another image is mounted by now, where a command
+// since has looked.
+func (p *planner) sourcesChanged(r *Instance) bool {
+	now, looked := p.seen.Sources[r.Service]
+	return looked && !maps.Equal(r.Sources, now)
+}
