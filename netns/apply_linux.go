@@ -1,12 +1,14 @@
 package netns
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-multierror"
 )
@@ -209,15 +211,16 @@ func owner(r record) string {
 }
 
 // hostAddresses are the subnets that the host itself is on, but for a bridge.
-func (v *kernelView) hostAddresses(except string) (out []netip.Prefix) {
+func (v *kernelView) hostAddresses(except string) (out []hostSubnet) {
 	for name, l := range v.byName {
 		if name == except {
 			continue
 		}
 		for _, a := range v.addrs[l.Attrs().Index] {
-			out = append(out, a.Masked())
+			out = append(out, hostSubnet{a.Masked(), name})
 		}
 	}
+	slices.SortFunc(out, func(a, b hostSubnet) int { return cmp.Or(strings.Compare(a.link, b.link), a.Addr().Compare(b.Addr())) })
 	return out
 }
 

@@ -293,6 +293,28 @@ func (h *Host) takenSubnets(others []record, v *kernelView) ([]netip.Prefix, err
 			out = append(out, a.Masked())
 		}
 	}
+	routes, err := h.routes(v)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		out = append(out, r.Prefix)
+	}
+	for _, r := range others {
+		for _, p := range r.Network.Pools {
+			out = append(out, p.Subnet.Masked())
+		}
+	}
+	return out, nil
+}
+
+// routes are the subnets that routes of any table lead to, but for default ones.
+func (h *Host) routes(v *kernelView) ([]hostSubnet, error) {
+	names := map[int]string{}
+	for name, l := range v.byName {
+		names[l.Attrs().Index] = name
+	}
+	var out []hostSubnet
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
 		routes, err := dumped(h, func() ([]netlink.Route, error) {
@@ -303,13 +325,8 @@ func (h *Host) takenSubnets(others []record, v *kernelView) ([]netip.Prefix, err
 		}
 		for _, r := range routes {
 			if p, ok := prefixOf(r.Dst); ok && p.Bits() > 1 && !p.Addr().IsMulticast() {
-				out = append(out, p.Masked())
+				out = append(out, hostSubnet{p.Masked(), names[r.LinkIndex]})
 			}
-		}
-	}
-	for _, r := range others {
-		for _, p := range r.Network.Pools {
-			out = append(out, p.Subnet.Masked())
 		}
 	}
 	return out, nil

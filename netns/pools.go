@@ -72,9 +72,15 @@ func sameSubnets(a, b []Pool) bool {
 	})
 }
 
+// hostSubnet is a subnet that an interface of the host is on or, of a route, leads to.
+type hostSubnet struct {
+	netip.Prefix
+	link string
+}
+
 // clash says which network or host address overlaps the file's own subnets.
 // Routes may be overlapped: a more specific one of our own is then meant.
-func (n Network) clash(others []record, host []netip.Prefix) error {
+func (n Network) clash(others []record, host []hostSubnet) error {
 	for _, p := range n.Pools {
 		if !p.Subnet.IsValid() {
 			continue
@@ -86,11 +92,41 @@ func (n Network) clash(others []record, host []netip.Prefix) error {
 				}
 			}
 		}
-		if hit, ok := overlap(p.Subnet, host); ok {
-			return fmt.Errorf("subnet %v of network %s overlaps the host's own %v", p.Subnet, n.Name, hit)
+		for _, own := range host {
+			if own.Overlaps(p.Subnet) {
+				return fmt.Errorf("subnet %v of network %s overlaps the host's own %v (interface %s)", p.Subnet, n.Name, own.Prefix, own.link)
+			}
 		}
 	}
 	return nil
+}
+
+// clashRoutes says which route the file's own subnets overlap: one that is as wide
+// or narrower would lose its traffic to the network, or the network to it. In a wider
+// one a hole may be meant, but hardly in that of a VPN.
+func (n Network) clashRoutes(routes []hostSubnet, vpns map[string]bool) error {
+	for _, subnet := range n.subnetsOf() {
+		for _, r := range routes {
+			switch {
+			case !r.Overlaps(subnet):
+			case vpns[r.link]:
+				return fmt.Errorf("subnet %v of network %s overlaps %v, which the VPN interface %s leads to", subnet, n.Name, r.Prefix, r.link)
+			case r.Bits() >= subnet.Bits():
+				return fmt.Errorf("subnet %v of network %s overlaps the host's route to %v through interface %s", subnet, n.Name, r.Prefix, r.link)
+			}
+		}
+	}
+	return nil
+}
+
+// subnetsOf are the subnets that the file gives.
+func (n Network) subnetsOf() (out []netip.Prefix) {
+	for _, p := range n.Pools {
+		if p.Subnet.IsValid() {
+			out = append(out, p.Subnet)
+		}
+	}
+	return out
 }
 
 // portTargets finds where published ports lead: for each container its address

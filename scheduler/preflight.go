@@ -28,21 +28,28 @@ type Machinery interface {
 	Lookup(name string) (netns.Network, bool, error)
 	// Filesystem says whether the kernel knows a file system.
 	Filesystem(kind string) error
+	Facts() Facts
+	// Images are those of the store.
+	Images() ([]image.Record, error)
 }
 
 // Preflight looks at everything that would fail half-way for reasons outside the
 // stack file, before anything is made: all findings at once, each with the place
 // that asks for what is not there.
 func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machinery, s *Store) (spec.Diagnostics, error) {
-	p := &preflight{st: st, m: m, store: s, seen: map[string]bool{}}
+	p := &preflight{st: st, m: m, store: s, seen: map[string]bool{}, facts: m.Facts()}
 	if err := p.look(); err != nil {
 		return nil, err
 	}
+	p.reservations(services)
 	for _, name := range services {
 		svc, ok := st.Services[name]
 		if !ok {
 			continue
 		}
+		p.containerName(svc)
+		p.platform(svc)
+		p.health(svc)
 		p.image(svc)
 		p.binds(svc)
 		p.ports(svc)
@@ -60,6 +67,7 @@ type preflight struct {
 	m     Machinery
 	store *Store
 	own   []*Instance
+	facts Facts
 	found spec.Diagnostics
 	seen  map[string]bool // networks and volumes looked at already
 }

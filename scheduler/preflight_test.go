@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"stack/netns"
+	"stack/runtime/image"
 	"stack/spec"
 )
 
@@ -23,7 +24,12 @@ type fakeMachine struct {
 	subnets  []netip.Prefix
 	asked    []string
 	open     []*os.File
+	facts    Facts
+	images   []image.Record
 }
+
+func (m *fakeMachine) Facts() Facts                    { return m.facts }
+func (m *fakeMachine) Images() ([]image.Record, error) { return m.images, nil }
 
 func (m *fakeMachine) Reserve(p netns.Port) (netns.Port, *os.File, error) {
 	m.asked = append(m.asked, p.String())

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"runtime"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/runtime/image"
 	"stack/runtime/native/rootfs"
 	"stack/scheduler"
 	"stack/spec"
@@ -30,7 +33,7 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 	if services, err = involved(st, services, noDeps); err != nil {
 		return err
 	}
-	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}}, s)
+	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}, a}, s)
 	if err != nil {
 		return err
 	}
@@ -41,9 +44,42 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 }
 
 // machinery is what preflight asks this machine with.
-type machinery struct{ scheduler.HostNetwork }
+type machinery struct {
+	scheduler.HostNetwork
+	a *app
+}
 
 func (machinery) Filesystem(kind string) error { return rootfs.Supports(kind) }
+
+func (machinery) Facts() scheduler.Facts {
+	f := scheduler.Facts{Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: machineMemory()}
+	entries, _ := filepath.Glob("/proc/sys/fs/binfmt_misc/*")
+	for _, name := range entries {
+		if b, err := os.ReadFile(name); err == nil { // register can only be written
+			f.Interpreters = append(f.Interpreters, string(b))
+		}
+	}
+	return f
+}
+
+func (m machinery) Images() ([]image.Record, error) {
+	store, err := m.a.openImages()
+	if err != nil {
+		return nil, err
+	}
+	return store.List()
+}
+
+// machineMemory is MemTotal of /proc/meminfo in bytes; 0 where it cannot be read.
+func machineMemory() int64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	var kib int64
+	fmt.Sscanf(string(b), "MemTotal: %d kB", &kib)
+	return kib << 10
+}
 
 // involved are the services that a command on some, or all, may start.
 func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) {
