@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -19,28 +20,37 @@ type blueprint struct {
 	image   image.Image         // as recorded; zero when the present one is meant
 }
 
-// blueprint returns an instance's; called under mu. It is the present stack's as
-// long as no command came since the instance was created, for a pre_start hook, and
-// where none is recorded (an earlier version's container, a full disk).
-func (c *Controller) blueprint(i *Instance) (blueprint, error) {
-	if i.CreatedSeq < c.want.Sequence && i.Hook == nil {
-		d, err := c.Store.LoadDetails(i.ID)
+// blueprint returns an instance's. It is the present stack's as long as no command
+// came since the instance was created, for a pre_start hook, and where none is
+// recorded (an earlier version's container, a full disk).
+func (s *Store) blueprint(w Wish, i *Instance) (blueprint, error) {
+	if i.CreatedSeq < w.Sequence && i.Hook == nil {
+		d, err := s.LoadDetails(i.ID)
 		if err == nil {
-			project, err := d.project(c.want.Stack.Project, c.want.Contents)
+			project, err := d.project(w.Stack.Project, w.Contents)
 			return blueprint{project, d.Service, d.Image}, err
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return blueprint{}, err
 		}
 	}
-	svc, ok := c.want.Stack.Services[i.Service]
+	svc, ok := w.Stack.Services[i.Service]
 	if !ok {
 		return blueprint{}, errNotInFile(i.Service)
 	}
 	if h := i.Hook; h != nil && h.Step >= len(svc.PreStart) {
 		return blueprint{}, errHookGone(i)
 	}
-	return blueprint{project: c.want.Stack.Project, service: i.Apply(svc)}, nil
+	return blueprint{project: w.Stack.Project, service: i.Apply(svc)}, nil
+}
+
+func errNotInFile(service string) error {
+	return fmt.Errorf("service %q is not in the file any more", service)
+}
+
+// blueprint is Store.blueprint by the present wish; called under mu.
+func (c *Controller) blueprint(i *Instance) (blueprint, error) {
+	return c.Store.blueprint(c.want.Wish, i)
 }
 
 // serviceOf is the service that an instance was created from; called under mu. What

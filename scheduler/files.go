@@ -34,12 +34,15 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	if w.Stack == nil {
 		return runtime.Bundle{}, errors.New("no stack is recorded")
 	}
-	svc, ok := w.Stack.Services[i.Service]
-	if !ok {
-		return runtime.Bundle{}, errNotInFile(i.Service)
+	made, err := s.blueprint(w, i)
+	if err != nil {
+		return runtime.Bundle{}, err
 	}
-	svc = i.Apply(svc)
-	img, err := images.Resolve(ctx, image.Absolute(svc.Image, w.Stack.WorkingDir), svc.Platform)
+	project, svc := made.project, made.service
+	img, err := images.Resolve(ctx, image.Absolute(svc.Image, project.WorkingDir), svc.Platform)
+	if (err != nil || img.Digest != i.Digest) && made.image.Digest == i.Digest {
+		img, err = made.image, nil
+	}
 	if err != nil {
 		return runtime.Bundle{}, err
 	}
@@ -47,12 +50,12 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		return runtime.Bundle{}, fmt.Errorf("image %s is another one by now", svc.Image)
 	}
 	in := TranslateInput{
-		Project: w.Stack.Project, Service: filesOnly(w.Stack.Project, svc), Image: img,
+		Project: project, Service: filesOnly(project, svc), Image: img,
 		Instance: Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff},
 		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{}, Filesystems: map[string]VolumeSource{},
 		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
 	}
-	if !HostUserNS(w.Stack.Project, svc) {
+	if !HostUserNS(project, svc) {
 		ids, err := s.AllocateIDs()
 		if err != nil {
 			return runtime.Bundle{}, err
@@ -113,10 +116,6 @@ func (s *Store) mountSources(ctx context.Context, images Images, in *TranslateIn
 		}
 	}
 	return nil
-}
-
-func errNotInFile(service string) error {
-	return fmt.Errorf("service %q is not in the file any more", service)
 }
 
 func exists(path string) bool {
