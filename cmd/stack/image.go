@@ -17,7 +17,7 @@ import (
 func newImage(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Images: look, pull, push, load, save, tag, remove"}
 	cmd.AddCommand(newImageLs(a), newImageInspect(a), newImageHistory(a), newImageRm(a), newImagePrune(a),
-		newImagePull(a))
+		newImagePull(a), newImagePush(a), newImageTag(a), newImageLoad(a), newImageSave(a), newImageImport(a))
 	return cmd
 }
 

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -24,7 +23,10 @@ type archive struct {
 	file   io.ReaderAt
 	places map[string]extent
 	links  map[string]string
+	closer io.Closer
 }
+
+func (a *archive) Close() error { return a.closer.Close() }
 
 type extent struct{ at, size int64 }
 
@@ -32,20 +34,11 @@ func (s *Store) resolveArchive(ctx context.Context, r reference) (Image, error) 
 	if img, ok := s.unchanged(r); ok {
 		return img, nil
 	}
-	f, err := directory(filepath.Dir(r.path)).open(filepath.Base(r.path))
+	a, err := s.openArchive(ctx, r.path)
 	if err != nil {
 		return Image{}, err
 	}
-	defer f.Close()
-	plain, err := s.seekable(ctx, f.(*os.File))
-	if err != nil {
-		return Image{}, err
-	}
-	defer plain.Close()
-	a, err := indexArchive(ctx, plain)
-	if err != nil {
-		return Image{}, err
-	}
+	defer a.Close()
 	c, err := readArchive(a, r.tag)
 	if err != nil {
 		return Image{}, err
@@ -54,31 +47,18 @@ func (s *Store) resolveArchive(ctx context.Context, r reference) (Image, error) 
 }
 
 // seekable gives the archive without compression; a copy, gone once closed, if it
-// has any.
+// has any or f is no file.
 func (s *Store) seekable(ctx context.Context, f *os.File) (*os.File, error) {
 	plain, kind, err := decompress(f)
 	if err != nil {
 		return nil, err
 	}
 	defer plain.Close()
-	if kind == "" {
+	if st, err := f.Stat(); err == nil && kind == "" && st.Mode().IsRegular() {
 		_, err := f.Seek(0, io.SeekStart)
 		return f, err
 	}
-	tmp, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "archive-")
-	if err != nil {
-		return nil, err
-	}
-	os.Remove(tmp.Name())
-	_, err = io.Copy(tmp, &bounded{ctx: ctx, r: plain, left: s.Limits.Bytes})
-	if err == nil {
-		_, err = tmp.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		tmp.Close()
-		return nil, fmt.Errorf("cannot decompress archive: %w", err)
-	}
-	return tmp, nil
+	return s.spool(ctx, plain)
 }
 
 // indexArchive notes where each file lies. The tar reader asks f for a file's

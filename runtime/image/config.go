@@ -59,6 +59,7 @@ type contents struct {
 	config   []byte
 	layers   []blob         // the lowest first, one for each diff_id
 	manifest *v1.Descriptor // nil where there is none
+	from     files          // has the manifest
 }
 
 // blob is a stored file of a layout or an archive.

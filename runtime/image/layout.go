@@ -139,7 +139,7 @@ func readManifest(from files, m manifestFile) (contents, error) {
 	if err != nil {
 		return contents{}, err
 	}
-	c := contents{config: data, manifest: &m.self}
+	c := contents{config: data, manifest: &m.self, from: from}
 	for _, d := range m.Layers {
 		if !isLayer(d.MediaType) {
 			return contents{}, fmt.Errorf("a layer has the unknown media type %q", d.MediaType)

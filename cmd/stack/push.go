@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"stack/runtime/image"
+	"stack/runtime/image/registry"
+	"stack/spec"
+)
+
+type pushOptions struct{ ignoreFailures, deps, quiet bool }
+
+func newPush(a *app) *cobra.Command {
+	o := &pushOptions{}
+	cmd := &cobra.Command{
+		Use:   "push [SERVICE...]",
+		Short: "Push the images that services build",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPush(cmd.Context(), a, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.ignoreFailures, "ignore-push-failures", false, "push what can be pushed and succeed")
+	f.BoolVar(&o.deps, "include-deps", false, "also what the services depend on")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	return cmd
+}
+
+func runPush(ctx context.Context, a *app, o *pushOptions, services []string) error {
+	st, err := a.loadFor(ctx, services...)
+	if err != nil {
+		return err
+	}
+	if services, err = involved(st, services, !o.deps); err != nil {
+		return err
+	}
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	t := newImageTransfer(a, o.quiet)
+	names := o.choose(t, st, services)
+	if len(names) == 0 {
+		return nil
+	}
+	store, err := a.openImages()
+	if err != nil {
+		return err
+	}
+	client, err := a.registry()
+	if err != nil {
+		return err
+	}
+	err = t.each(ctx, names, func(ctx context.Context, name string) error {
+		return t.push(ctx, store, client, name, nil)
+	})
+	if o.ignoreFailures && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// choose tells which services have nothing to push and gives the names of the
+// others' images, each once.
+func (o *pushOptions) choose(t *imageTransfer, st *spec.Stack, services []string) []string {
+	var names []string
+	for _, name := range services {
+		svc := st.Services[name]
+		if svc.Build == nil || svc.Image == "" {
+			t.say(name, "Skipped", "No image to be pushed")
+			continue
+		}
+		for _, ref := range append([]string{svc.Image}, svc.Build.Tags...) {
+			if !slices.Contains(names, ref) {
+				names = append(names, ref)
+			}
+		}
+	}
+	return names
+}
+
+// push sends one image and shows it; done is told what the registry has then.
+func (t *imageTransfer) push(ctx context.Context, store *image.Store, to *registry.Client, name string, done func(digest string, size int64)) error {
+	t.say(name, "Pushing", "")
+	d, err := store.Push(ctx, to, name, t.layer(name))
+	if err != nil {
+		return err
+	}
+	t.say(name, "Pushed", "")
+	if done != nil {
+		done(d.Digest.String(), d.Size)
+	}
+	return nil
+}
+
+type imagePushOptions struct{ quiet, all bool }
+
+func newImagePush(a *app) *cobra.Command {
+	o := &imagePushOptions{}
+	cmd := &cobra.Command{
+		Use:   "push NAME[:TAG]",
+		Short: "Push an image to the registry that its name says",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImagePush(cmd.Context(), a, o, args[0])
+		},
+	}
+	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print only the image's name")
+	cmd.Flags().BoolVarP(&o.all, "all-tags", "a", false, "push all tags of the repository")
+	return cmd
+}
+
+func runImagePush(ctx context.Context, a *app, o *imagePushOptions, name string) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	store, err := a.openImages()
+	if err != nil {
+		return err
+	}
+	names := []string{name}
+	if o.all {
+		if names, err = tagsOf(store, name); err != nil {
+			return err
+		}
+	}
+	client, err := a.registry()
+	if err != nil {
+		return err
+	}
+	t := newImageTransfer(a, o.quiet)
+	for _, name := range names {
+		err := t.push(ctx, store, client, name, func(digest string, size int64) {
+			_, tag := image.SplitReference(name)
+			if o.quiet {
+				full, _ := image.Complete(name)
+				fmt.Fprintln(a.stdout, full)
+				return
+			}
+			if tag == "" {
+				tag = "latest"
+			}
+			fmt.Fprintf(a.stdout, "%s: digest: %s size: %d\n", tag, digest, size)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagsOf lists the names that the store has of a repository.
+func tagsOf(store *image.Store, repository string) ([]string, error) {
+	all, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	want, _ := image.Complete(repository)
+	want, _ = image.SplitReference(want)
+	var names []string
+	for _, rec := range all {
+		if name, tag := image.SplitReference(rec.Image.Ref); name == want && tag != "" {
+			names = append(names, rec.Image.Ref)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no such image: %s", repository)
+	}
+	return names, nil
+}
