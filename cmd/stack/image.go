@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +72,7 @@ func newImageLs(a *app) *cobra.Command {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "only IDs")
 	f.BoolVar(&o.noTrunc, "no-trunc", false, "full IDs")
 	f.BoolVar(&o.digests, "digests", false, "show digests")
-	f.StringArrayVarP(&o.filter, "filter", "f", nil, "reference=…, label=…")
+	f.StringArrayVarP(&o.filter, "filter", "f", nil, "reference=PATTERN, label=K[=V], dangling=true, before=IMAGE, since=IMAGE")
 	f.StringVar(&o.format, "format", "table", "table, json or a Go template")
 	return cmd
 }
@@ -84,7 +83,7 @@ type imageRow struct {
 }
 
 func runImageLs(_ context.Context, a *app, o *imageLsOptions, args []string) error {
-	filter, err := parseFilters(o.filter, "reference", "label")
+	filter, err := parseFilters(o.filter, "reference", "label", "dangling", "before", "since")
 	if err != nil {
 		return err
 	}
@@ -98,8 +97,13 @@ func runImageLs(_ context.Context, a *app, o *imageLsOptions, args []string) err
 	}
 	rows := []imageRow{}
 	for _, rec := range all {
-		named := func(ref string) bool { return rec.Image.Ref == ref || strings.HasPrefix(rec.Image.Ref, ref+":") }
-		if len(args) > 0 && !named(args[0]) || !filter.any("reference", named) || !filter.labelled(rec.Image.Config.Labels) {
+		if len(args) > 0 && !calledLike(rec, args[0]) {
+			continue
+		}
+		if ok, err := filter.image(all, rec); err != nil || !ok {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		row, err := o.row(store, rec)

@@ -79,22 +79,23 @@ func addTo(set map[string]struct{}, words string, as func(string) string) map[st
 	return set
 }
 
-// pairs reads KEY=VALUE…, values perhaps in quotes, or KEY VALUE.
+// pairs reads KEY=VALUE…, perhaps in quotes, or KEY VALUE.
 func pairs(s string, each func(key, value string)) error {
-	key, value, ok := strings.Cut(s, "=")
-	if !ok || strings.ContainsAny(key, " \t") {
-		key, value, ok = strings.Cut(s, " ")
-		if !ok {
+	first, rest := quotedWord(s)
+	if !strings.Contains(first, "=") {
+		if rest = strings.TrimSpace(rest); rest == "" {
 			return errors.New("it has no value")
 		}
-		each(key, strings.TrimSpace(value))
+		each(first, rest)
 		return nil
 	}
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
-		if key, s, ok = strings.Cut(s, "="); !ok || key == "" {
-			return fmt.Errorf("%q is not KEY=VALUE", key)
+		var word string
+		word, s = quotedWord(s)
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return fmt.Errorf("%q is not KEY=VALUE", word)
 		}
-		value, s = quotedWord(s)
 		each(key, value)
 	}
 	return nil

@@ -50,7 +50,7 @@ func describe(t *testing.T, top string) string {
 		}
 		rel, _ := filepath.Rel(top, name)
 		st := lstat(t, name)
-		line := fmt.Sprintf("%s %o %d:%d", rel, st.Mode, st.Uid, st.Gid)
+		line := fmt.Sprintf("%s %o %d:%d %x", rel, st.Mode, st.Uid, st.Gid, st.Rdev)
 		if !d.IsDir() { // overlayfs gives merged directories other times
 			line += fmt.Sprint(" ", st.Mtim.Nano())
 		}
