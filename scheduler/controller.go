@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -71,6 +72,7 @@ type Controller struct {
 
 	booted time.Time
 	wake   chan struct{} // capacity 1: a wake is a hint to look, never data
+	look   atomic.Bool   // the next turn reads the exit records; see nudge
 
 	mu        sync.Mutex
 	want      Want
@@ -153,6 +155,14 @@ func NewController(cfg Config) (*Controller, error) {
 
 // Wake makes the loop look again.
 func (c *Controller) Wake() {
+	c.look.Store(true)
+	c.nudge()
+}
+
+// nudge makes the loop plan again when an operation of its own has ended. Nobody's
+// exit is news then but that of the container which the operation started: with many
+// starting at once, reading every record at the end of each start would be quadratic.
+func (c *Controller) nudge() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -172,6 +182,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-c.wake:
 		case <-timer.C:
+			c.look.Store(true)
 		}
 		again, idle := c.turn(ctx)
 		if idle {

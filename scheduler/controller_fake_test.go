@@ -44,8 +44,10 @@ type machine struct {
 	// forgetting is called when the shim is told to forget a container, the last
 	// step of its removal before its files go.
 	forgetting func(id string)
-	detached   [][]string    // the containers of each Detach
-	leases     []netns.Lease // of every network
+	// starting is called when a program has started, before its start has ended.
+	starting func(id string)
+	detached [][]string    // the containers of each Detach
+	leases   []netns.Lease // of every network
 }
 
 func newMachine(t *testing.T) *machine {
@@ -96,6 +98,11 @@ func (f fakeRuntime) Start(_ context.Context, id string) error {
 	}
 	f.running[id] = f.pid
 	f.started = append(f.started, id)
+	if then := f.starting; then != nil {
+		f.mu.Unlock()
+		then(id)
+		f.mu.Lock()
+	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (c *Controller) finish(op Op, err error) {
 		c.failed[op.ID] = err.Error()
 		c.Log.Warn("operation failed", "operation", op.ID, "error", err)
 	}
-	c.Wake()
+	c.nudge()
 }
 
 func (c *Controller) perform(ctx context.Context, op Op) error {
@@ -118,7 +118,7 @@ func (c *Controller) create(op Op, old *Instance) error {
 	i := &Instance{
 		ID: newID(), Name: op.Target, Service: op.Service, Number: op.Number,
 		Hash: c.want.Hashes[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
-		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil,
+		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil, untouched: true,
 	}
 	if err := c.describe(i, svc, img); err != nil {
 		return err

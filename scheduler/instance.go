@@ -114,6 +114,10 @@ type Instance struct {
 	Privileged bool `json:",omitempty"`
 	// Warnings are what this machine could not do as asked.
 	Warnings []string `json:",omitempty"`
+	// untouched is set until its first start: nothing of it can be in the kernel.
+	untouched bool
+	// unread is set by a start: it may have ended before it was taken for live.
+	unread bool
 	// HookError is a failed lifecycle hook of the last start or stop.
 	HookError string `json:",omitempty"`
 }
@@ -138,6 +142,7 @@ func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.State = StateRunning
 	i.Started = now
 	i.StartedSeq = seq
+	i.unread = true
 	i.Prepared = true
 	i.Exit = nil
 	i.Held, i.WantStopped, i.WantPaused, i.WantGrace = false, false, false, nil

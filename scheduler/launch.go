@@ -123,30 +123,38 @@ func (l *launch) gather(ctx context.Context) error {
 // clear removes what an earlier run or an interrupted start left, and resolves the
 // image: a restart after a controller's death may come before any command.
 func (l *launch) clear(ctx context.Context) error {
-	if err := l.c.Runtime.Delete(ctx, l.i.ID, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
-		return err
-	}
 	l.c.mu.Lock()
 	l.c.plugged[l.i.ID] = true
 	l.c.mu.Unlock()
-	// Before the directory: the shim may still write an interrupted start's exit.
-	if err := l.c.letGo(ctx, l.i.ID); err != nil {
-		return err
-	}
+	l.c.alter(l.i.ID, func(i *Instance) { i.untouched = false })
 	dir := l.c.Store.InstanceDir(l.i.ID)
-	if err := os.RemoveAll(dir); err != nil { // an old exit record would end the new run
+	if !l.i.untouched {
+		if err := l.sweep(ctx, dir); err != nil {
+			return err
+		}
+	}
+	err := os.MkdirAll(dir, 0o700)
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	var err error
 	if l.i.Hook != nil {
 		l.img, err = l.c.hookImage(ctx, l.i)
 		return err
 	}
 	l.img, err = l.c.imageMade(ctx, l.i, l.made)
 	return err
+}
+
+// sweep removes what an earlier start may have left.
+func (l *launch) sweep(ctx context.Context, dir string) error {
+	if err := l.c.Runtime.Delete(ctx, l.i.ID, true); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		return err
+	}
+	// Before the directory: the shim may still write an interrupted start's exit.
+	if err := l.c.letGo(ctx, l.i.ID); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir) // an old exit record would end the new run
 }
 
 func (l *launch) translate(ctx context.Context) error {

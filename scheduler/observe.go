@@ -13,14 +13,16 @@ import (
 
 // observe brings instances up to date with the exit records.
 func (c *Controller) observe(ctx context.Context, now time.Time) {
+	look := c.look.Swap(false)
 	for _, i := range c.instances {
 		if !i.live() {
 			continue
 		}
-		exit, ended := c.exitOf(ctx, i)
-		if ended {
-			c.exited(ctx, i, exit, now)
-			continue
+		if look || i.unread {
+			if exit, ended := c.exitOf(ctx, i); ended {
+				c.exited(ctx, i, exit, now)
+				continue
+			}
 		}
 		if i.reached() < c.want.Sequence && i.State == StateRunning && !c.working(OpStop, i.ID) {
 			i.LiveSeq = c.want.Sequence
@@ -34,9 +36,11 @@ func (c *Controller) observe(ctx context.Context, now time.Time) {
 // exitOf reads the exit record of a live instance. A container that is gone with no
 // record (its parent died too) ended with an unknown code.
 func (c *Controller) exitOf(ctx context.Context, i *Instance) (runtime.Exit, bool) {
+	// The record may be an earlier run's: it counts when the start has ended.
 	if c.working(OpStart, i.ID) {
 		return runtime.Exit{}, false
 	}
+	i.unread = false
 	var rec shim.ExitRecord
 	err := readJSON(c.Store.ExitPath(i.ID), &rec)
 	switch {

@@ -69,3 +69,30 @@ func (c *composer) normalName(from *origin, n yaml.Node, env types.Mapping) stri
 	}
 	return name
 }
+
+// ProjectName is the name that Load gives the project. It reads no more of the files
+// than that, which takes a fraction of the time, and what else is wrong in them does
+// not matter, as long as they can be parsed.
+func ProjectName(o Options) (string, error) {
+	r := &report{}
+	env := newEnvironment(o, r)
+	src, ok := locate(o, env, r)
+	if !ok {
+		return "", r.list.Sorted()
+	}
+	files, ok := src.read(o.Stdin, r)
+	if !ok {
+		return "", r.list.Sorted()
+	}
+	for _, f := range files {
+		if _, err := f.nodes(); err != nil {
+			return "", fmt.Errorf("cannot parse %s: %w", f.name, err)
+		}
+	}
+	c := &composer{report: r, opts: o}
+	name := c.projectName(src, files, env.vars)
+	if found := r.list.Sorted(); found.Failed() {
+		return "", found
+	}
+	return name, nil
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,8 +92,13 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 			return s, nil
 		}
 	}
-	// The names are enough: a missing env file or secret is no obstacle here.
 	o := a.specOptions()
+	if !slices.Contains(a.files, "-") { // can be read once only
+		if n, err := spec.ProjectName(o); err == nil && a.storeOf(n).Exists() {
+			return a.storeOf(n), nil
+		}
+	}
+	// The names are enough: a missing env file or secret is no obstacle here.
 	o.NoEnvResolution = true
 	st, err := spec.Load(ctx, o)
 	if err != nil {
