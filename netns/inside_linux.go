@@ -15,30 +15,55 @@ import (
 // ResolverAddr is where a container's embedded resolver answers.
 const ResolverAddr = "127.0.0.11"
 
-// ListenIn makes a socket inside a container's network namespace; whoever holds
-// the file serves there, from wherever it runs. Network is "udp" or "tcp" (which
-// listens), address is IP:PORT, port 0 lets the kernel choose. Loopback must be
-// up: Attach and Loopback see to it.
-func (h *Host) ListenIn(pid int, network, address string) (*os.File, error) {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen inside process %d: %w", pid, err)
-	}
+// ListenResolver makes the two sockets of the embedded resolver inside a container,
+// on ports that the kernel chooses, and makes queries there to 127.0.0.11:53 reach
+// them; connection tracking makes the answers come from :53. Whoever holds the files
+// serves there, from wherever it runs. Loopback must be up: Attach and Loopback see
+// to it. Repeating it replaces the sockets. All is one visit: each takes a thread into
+// the namespace and back.
+func (h *Host) ListenResolver(pid int) (udp, tcp *os.File, err error) {
 	s, err := h.openContainer(pid)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+		return nil, nil, fmt.Errorf("cannot serve names: %w", err)
 	}
 	defer s.Close()
-	var f *os.File
+	var files [2]*os.File
 	err = h.run(s, func() error {
-		fd, err := listen(network, at)
-		if err != nil {
-			return fmt.Errorf("cannot listen on %s %s inside process %d: %w", network, address, pid, err)
+		var ports [2]uint16
+		for i, network := range []string{"udp", "tcp"} {
+			fd, err := listen(network, netip.AddrPortFrom(netip.MustParseAddr(ResolverAddr), 0))
+			if err != nil {
+				return fmt.Errorf("cannot listen for %s queries: %w", network, err)
+			}
+			files[i] = os.NewFile(uintptr(fd), network+" resolver")
+			if ports[i], err = boundPort(fd); err != nil {
+				return err
+			}
 		}
-		f = os.NewFile(uintptr(fd), network+" "+address)
-		return nil
+		return redirectHere(ports[0], ports[1])
 	})
-	return f, err
+	if err == nil {
+		return files[0], files[1], nil
+	}
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+	return nil, nil, fmt.Errorf("cannot serve names inside process %d: %w", pid, err)
+}
+
+// boundPort is the port of an IPv4 socket.
+func boundPort(fd int) (uint16, error) {
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, fmt.Errorf("cannot find the port of a socket: %w", err)
+	}
+	v4, ok := at.(*unix.SockaddrInet4)
+	if !ok {
+		return 0, fmt.Errorf("cannot find the port of a socket: it is bound to %T", at)
+	}
+	return uint16(v4.Port), nil
 }
 
 func listen(network string, at netip.AddrPort) (int, error) {
@@ -65,37 +90,25 @@ func listen(network string, at netip.AddrPort) (int, error) {
 	return fd, nil
 }
 
-// RedirectDNS makes queries inside a container to 127.0.0.11:53 reach the given
-// ports there; connection tracking makes the answers come from :53. Repeating
-// it replaces the ports.
-func (h *Host) RedirectDNS(pid int, udpPort, tcpPort uint16) error {
-	s, err := h.openContainer(pid)
+// redirectHere redirects queries in the calling thread's network namespace.
+func redirectHere(udpPort, tcpPort uint16) error {
+	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
-		return fmt.Errorf("cannot redirect DNS: %w", err)
+		return fmt.Errorf("cannot open an nftables socket: %w", err)
 	}
-	defer s.Close()
-	return h.run(s, func() error {
-		conn, err := nftables.New(nftables.AsLasting())
-		if err != nil {
-			return fmt.Errorf("cannot open an nftables socket: %w", err)
-		}
-		defer conn.CloseLasting()
-		// Deleting a table first, to be sure, would cost 10 ms of waiting.
-		table := &nftables.Table{Name: "stack-dns", Family: nftables.TableFamilyIPv4}
-		conn.CreateTable(table)
+	defer conn.CloseLasting()
+	// Deleting a table first, to be sure, would cost 10 ms of waiting.
+	table := &nftables.Table{Name: "stack-dns", Family: nftables.TableFamilyIPv4}
+	conn.CreateTable(table)
+	redirect(conn, table, udpPort, tcpPort)
+	err = conn.Flush()
+	if errors.Is(err, unix.EEXIST) {
+		conn.DelTable(table)
+		conn.AddTable(table)
 		redirect(conn, table, udpPort, tcpPort)
 		err = conn.Flush()
-		if errors.Is(err, unix.EEXIST) {
-			conn.DelTable(table)
-			conn.AddTable(table)
-			redirect(conn, table, udpPort, tcpPort)
-			err = conn.Flush()
-		}
-		if err != nil {
-			return fmt.Errorf("cannot redirect DNS inside process %d: %w", pid, err)
-		}
-		return nil
-	})
+	}
+	return err
 }
 
 // redirect queues the chain of:

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen starts listening on a TCP socket that Reserve or ListenIn made. The
+// Listen starts listening on a TCP socket that Reserve made. The
 // file stays the caller's and holds the port when the listener is closed.
 //
 // Its connections inherit SO_REUSEADDR, or those in TIME_WAIT would keep the port

@@ -153,11 +153,13 @@ func TestResolverInside(t *testing.T) {
 	h := l.open("shop")
 	c := l.container("c")
 	must(t, h.Loopback(context.Background(), c.pid))
-	udp, err := h.ListenIn(c.pid, "udp", ResolverAddr+":0")
+	before, beforeTCP, err := h.ListenResolver(c.pid)
+	must(t, err)
+	before.Close()
+	beforeTCP.Close()
+	udp, tcp, err := h.ListenResolver(c.pid) // repeating is fine
 	must(t, err)
 	defer udp.Close()
-	tcp, err := h.ListenIn(c.pid, "tcp", ResolverAddr+":0")
-	must(t, err)
 	defer tcp.Close()
 	packets, err := net.FilePacketConn(udp)
 	must(t, err)
@@ -165,10 +167,6 @@ func TestResolverInside(t *testing.T) {
 	listener, err := net.FileListener(tcp)
 	must(t, err)
 	defer listener.Close()
-	port := func(a net.Addr) uint16 { return netip.MustParseAddrPort(a.String()).Port() }
-	for range 2 { // repeating is fine
-		must(t, h.RedirectDNS(c.pid, port(packets.LocalAddr()), port(listener.Addr())))
-	}
 	go func() {
 		b := make([]byte, 512)
 		for {
@@ -199,7 +197,7 @@ func TestResolverInside(t *testing.T) {
 		}
 	}
 	l.reaches("the container's own :53", c.ns, "127.0.0.1:53", "the container's own")
-	if _, err := h.ListenIn(os.Getpid(), "udp", "127.0.0.1:0"); err == nil {
+	if _, _, err := h.ListenResolver(os.Getpid()); err == nil {
 		t.Error("a socket was made in the host's namespace")
 	}
 }

@@ -39,15 +39,13 @@ func TestFiftyAtOnce(t *testing.T) {
 	begin = time.Now()
 	for _, one := range all {
 		wg.Go(func() {
-			udp, err := h.ListenIn(one.pid, "udp", ResolverAddr+":0")
+			udp, tcp, err := h.ListenResolver(one.pid)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			udp.Close()
-			if err := h.RedirectDNS(one.pid, 5353, 5353); err != nil {
-				t.Error(err)
-			}
+			tcp.Close()
 		})
 	}
 	wg.Wait()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"syscall"
@@ -86,45 +85,5 @@ func freePort(protocol string) (uint16, error) {
 
 // ListenDNS makes the resolver's sockets inside a container.
 func (h HostNetwork) ListenDNS(_ context.Context, pid int) (udp, tcp *os.File, err error) {
-	if udp, err = h.ListenIn(pid, "udp", netns.ResolverAddr+":0"); err != nil {
-		return nil, nil, err
-	}
-	if tcp, err = h.ListenIn(pid, "tcp", netns.ResolverAddr+":0"); err != nil {
-		udp.Close()
-		return nil, nil, err
-	}
-	ports := [2]uint16{}
-	for n, f := range []*os.File{udp, tcp} {
-		if ports[n], err = localPort(f); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		err = h.RedirectDNS(pid, ports[0], ports[1])
-	}
-	if err != nil {
-		udp.Close()
-		tcp.Close()
-		return nil, nil, err
-	}
-	return udp, tcp, nil
-}
-
-// localPort is the port that a socket is bound to.
-func localPort(f *os.File) (uint16, error) {
-	if c, err := net.FilePacketConn(f); err == nil {
-		defer c.Close()
-		return addrPort(c.LocalAddr())
-	}
-	l, err := net.FileListener(f)
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return addrPort(l.Addr())
-}
-
-func addrPort(a net.Addr) (uint16, error) {
-	ap, err := netip.ParseAddrPort(a.String())
-	return ap.Port(), err
+	return h.ListenResolver(pid)
 }
