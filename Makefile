@@ -43,6 +43,9 @@ bench: build ## up and down beside a raw floor and docker compose
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stackbench
 	bin/stackbench
 
+conformance: build ## opencontainers/runtime-tools' validation suite against `stack oci`
+	.ci/conformance/run
+
 demo: build ## the hello stack, end to end
 	examples/hello/demo bin/stack
 

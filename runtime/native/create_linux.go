@@ -200,7 +200,7 @@ func cgroupPath(id, asked string) string {
 // limit makes the cgroup. The stub's first stage and, on v1, the thread that forks
 // are in it for a moment, so a lower limit of processes comes in settle.
 func (c *creating) limit(context.Context) error {
-	limits := c.Spec.Linux.Resources
+	limits := withDefaultDevices(c.Spec.Linux.Resources)
 	if fewProcesses(limits) {
 		enough, copied := int64(3), *limits
 		copied.Pids = &specs.LinuxPids{Limit: &enough}

@@ -36,7 +36,7 @@ func (r *Runtime) Update(ctx context.Context, id string, limits *specs.LinuxReso
 		return err
 	}
 	defer l.close()
-	return l.group.Update(limits)
+	return l.group.Update(withDefaultDevices(limits))
 }
 
 // Stats implements runtime.Runtime.

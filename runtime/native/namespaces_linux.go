@@ -69,11 +69,9 @@ func namespaceFlag(one specs.LinuxNamespace) (int, error) {
 	case specs.TimeNamespace:
 		return unix.CLONE_NEWTIME, nil
 	case specs.MountNamespace:
-		if one.Path == "" {
-			return unix.CLONE_NEWNS, nil
-		}
+		return unix.CLONE_NEWNS, nil
 	}
-	return 0, fmt.Errorf("namespace %q with path %q is not supported", one.Type, one.Path)
+	return 0, fmt.Errorf("unknown type of namespace %q", one.Type)
 }
 
 func (n *namespaces) join(flag int, one specs.LinuxNamespace) error {
@@ -98,8 +96,11 @@ func (n *namespaces) join(flag int, one specs.LinuxNamespace) error {
 // ownNamespace says whether f is the calling process's own.
 func ownNamespace(f *os.File, kind specs.LinuxNamespaceType) (bool, error) {
 	name := string(kind)
-	if kind == specs.NetworkNamespace {
+	switch kind {
+	case specs.NetworkNamespace:
 		name = "net"
+	case specs.MountNamespace:
+		name = "mnt"
 	}
 	theirs, err := f.Stat()
 	if err != nil {
@@ -142,11 +143,18 @@ func (n *namespaces) time() string {
 }
 
 // enter moves the calling thread into the joined namespaces, except the user and
-// the time namespace, which only a process without threads may join.
+// the time namespace, which only a process without threads may join. A mount
+// namespace that is joined gets the container's root as its own: what else lives
+// in it moves there, too.
 func (n *namespaces) enter() error {
 	for _, j := range n.joined {
 		if j.flag == unix.CLONE_NEWUSER || j.flag == unix.CLONE_NEWTIME {
 			continue
+		}
+		if j.flag == unix.CLONE_NEWNS {
+			if err := unix.Unshare(unix.CLONE_FS); err != nil {
+				return fmt.Errorf("cannot unshare the thread's directories: %w", err)
+			}
 		}
 		if err := unix.Setns(int(j.file.Fd()), j.flag); err != nil {
 			return fmt.Errorf("cannot join namespace %q: %w", j.file.Name(), err)

@@ -43,16 +43,20 @@ func (b *builder) specialMounts(fd stub.Arg, mounts []specs.Mount, unifiedCgroup
 			if m.Type != s.kind && m.Type != s.name || s.kind == "cgroup" && !unifiedCgroup {
 				continue
 			}
-			b.specialMount(fd, s, m.Options)
+			b.specialMount(fd, s, m)
 			break
 		}
 	}
 }
 
-func (b *builder) specialMount(fd stub.Arg, s special, options []string) {
+func (b *builder) specialMount(fd stub.Arg, s special, m specs.Mount) {
 	do := "make a mount of type " + s.name
 	p, skip := b.packet(s.message), b.Label()
-	mount := b.detachedMount(do, s.name, options, skip)
+	source := m.Source
+	if source == "" {
+		source = s.name
+	}
+	mount := b.detachedMount(do, s.name, append([]string{"source=" + source}, m.Options...), skip)
 	b.Set(stub.Slot(p.descriptor()), mount)
 	b.sendPacket(fd, p)
 	b.Call(do, unix.SYS_CLOSE, mount)

@@ -139,7 +139,10 @@ func (p *planner) blkioV1(b *specs.LinuxBlockIO) {
 	weight := func(value, suffix string) {
 		p.set("blkio", "blkio.weight"+suffix, value, "block I/O weight")
 		p.last().keyed = suffix != ""
-		p.last().or = &setting{controller: "blkio", file: "blkio.bfq.weight" + suffix, value: value, keyed: suffix != ""}
+		p.last().or = &setting{
+			controller: "blkio", file: "blkio.bfq.weight" + suffix, value: value, limit: "block I/O weight",
+			keyed: suffix != "",
+		}
 	}
 	if given(b.Weight) {
 		weight(strconv.Itoa(int(*b.Weight)), "")

@@ -127,8 +127,9 @@ func (b *builder) attachMount(m *mount) error {
 	return b.place(m.fd, m.Destination, false)
 }
 
-// attachSpecial places a file system that the first process made. One that is
-// already attached elsewhere is shown again. proc and sysfs go only to real
+// attachSpecial places a copy of a mount that the first process made: it may be
+// wanted in several places, and the kernel lists mounts in the order in which they
+// were made, which should be the specification's. proc and sysfs go only to real
 // directories: with a link on the way, what is masked later would not be what
 // the program sees (CVE-2019-19921, CVE-2023-27561).
 func (b *builder) attachSpecial(m *mount, kind string) error {
@@ -140,33 +141,15 @@ func (b *builder) attachSpecial(m *mount, kind string) error {
 	if err := checkKind(fd, kind); err != nil {
 		return err
 	}
-	if b.used(kind, m) {
-		var err error
-		if fd, err = b.keep(cloneTree(fd, "", false)); err != nil {
-			return fmt.Errorf("cannot copy the mount: %w", err)
-		}
+	fd, err := b.keep(cloneTree(fd, "", false))
+	if err != nil {
+		return fmt.Errorf("cannot copy the mount: %w", err)
 	}
 	if err := m.apply(fd, b.setup.UserNS != nil); err != nil {
 		return err
 	}
 	m.attached = true
 	return b.place(fd, m.Destination, kind == "proc" || kind == "sysfs")
-}
-
-func (b *builder) used(kind string, but *mount) bool {
-	for i := range b.mounts {
-		if m := &b.mounts[i]; m != but && m.attached && specialKind(m.Type) == kind {
-			return true
-		}
-	}
-	return false
-}
-
-func specialKind(kind string) string {
-	if kind == "cgroup2" {
-		return "cgroup"
-	}
-	return kind
 }
 
 // checkKind trusts the kernel, not the process, about what a descriptor is.
