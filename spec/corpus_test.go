@@ -78,7 +78,7 @@ func TestGoodFiles(t *testing.T) {
 			updateGolden(t, strings.TrimSuffix(f, ".yaml")+".txt", b.String())
 		}
 		if want, err := goldenDiagnostics(f); b.String() != want || err != nil {
-			t.Errorf("%s: got\n%s\nwant\n%s(%v)", f, b.String(), want, err)
+			t.Errorf("%s: got\n%s\nwant\n%s(%v; go test ./spec -run TestGoodFiles -update writes it)", f, b.String(), want, err)
 		}
 	}
 }

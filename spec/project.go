@@ -23,7 +23,9 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 		return nil, err
 	}
 	p.ComposeFiles = j.src.paths
-	alignReplicas(p)
+	if !j.opts.NoConsistency {
+		alignReplicas(p)
+	}
 	if p, err = j.narrow(p); err != nil {
 		return nil, err
 	}

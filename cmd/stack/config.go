@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
 	"stack/spec"
@@ -104,6 +106,7 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 		return err
 	}
 	st.Warnings.Render(a.stderr, a.colors(a.stderr))
+	st.Project = o.needed(st.Project)
 	switch {
 	case o.lockOnly:
 		return errors.New("cannot lock image digests: registries are not built yet")
@@ -134,18 +137,36 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 	return o.writeStack(w, st)
 }
 
-// writeStack prints a document that Docker Compose reads back: "$" is doubled, and
-// compose-go's marshallers leave out what secrets contain.
-func (o *configOptions) writeStack(w io.Writer, st *spec.Stack) error {
-	encode := func() ([]byte, error) { return st.Project.MarshalYAML() }
-	if o.format == "json" {
-		encode = func() ([]byte, error) { return st.Project.MarshalJSON() }
+// needed is the project as Docker Compose prints it: without what no service uses,
+// and without the env files that the environment was read from. What a service can
+// do without and a profile disables is left out too: nobody could read it back.
+func (o *configOptions) needed(p *types.Project) *types.Project {
+	p = p.WithoutUnnecessaryResources()
+	for name, s := range p.Services {
+		maps.DeleteFunc(s.DependsOn, func(to string, d types.ServiceDependency) bool {
+			_, enabled := p.Services[to]
+			return !enabled && !d.Required
+		})
+		if len(s.DependsOn) == 0 {
+			s.DependsOn = nil
+		}
+		if !o.noEnv {
+			s.EnvFiles = nil
+			for i := range s.PreStart {
+				s.PreStart[i].EnvFiles = nil
+			}
+		}
+		p.Services[name] = s
 	}
-	text, err := encode()
+	return p
+}
+
+// writeStack prints a document that Docker Compose reads back, without what
+// secrets contain.
+func (o *configOptions) writeStack(w io.Writer, st *spec.Stack) error {
+	doc, err := document(st.Project)
 	if err != nil {
 		return fmt.Errorf("cannot write configuration: %w", err)
 	}
-	text = bytes.ReplaceAll(bytes.TrimRight(text, "\n"), []byte("$"), []byte("$$"))
-	_, err = w.Write(append(text, '\n'))
-	return err
+	return o.print(w, doc)
 }

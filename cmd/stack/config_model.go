@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"gopkg.in/yaml.v3"
 
 	"stack/spec"
 )
@@ -21,22 +21,19 @@ func (o *configOptions) writeModel(ctx context.Context, a *app, w io.Writer, so 
 	}
 	warnings.Render(a.stderr, a.colors(a.stderr))
 	withoutContents(model)
+	delete(model, "version") // it means nothing
 	if o.lists() {
 		return o.writeNames(w, model)
 	}
-	if o.format == "json" {
-		text, err := encodeJSON(model, "  ")
-		if err == nil {
-			_, err = w.Write(text)
-		}
-		return err
-	}
-	enc := yaml.NewEncoder(w)
-	enc.SetIndent(2)
-	if err := enc.Encode(model); err != nil {
+	text, err := json.Marshal(model)
+	if err != nil {
 		return fmt.Errorf("cannot write configuration: %w", err)
 	}
-	return enc.Close()
+	doc, err := nodeOf(text)
+	if err != nil {
+		return fmt.Errorf("cannot write configuration: %w", err)
+	}
+	return o.print(w, doc)
 }
 
 // withoutContents removes what compose-go read from the environment for secrets
