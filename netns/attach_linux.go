@@ -86,7 +86,24 @@ func (h *Host) attach(s *space, eps []Endpoint) (leases []Lease, err error) {
 			return nil, explain(err)
 		}
 	}
+	if err := h.shapePlugs(plugs); err != nil {
+		return nil, err
+	}
 	return leases, h.setSysctls(s, eps)
+}
+
+// shapePlugs limits the bandwidth of new links where their network or they have a
+// limit.
+func (h *Host) shapePlugs(plugs []*plug) error {
+	for _, p := range plugs {
+		if p.network.Bandwidth == (Bandwidth{}) && p.lease.Bandwidth == (Bandwidth{}) {
+			continue
+		}
+		if err := h.shape(p.network.ID, func(link string) bool { return link == p.lease.Link }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plug collects what is needed to make an endpoint's link.

@@ -44,6 +44,9 @@ func (n Network) check() error {
 	if n.Size > maxPorts {
 		return tooMany(n.Size)
 	}
+	if err := n.Bandwidth.check(); err != nil {
+		return err
+	}
 	var errs *multierror.Error
 	for i, p := range n.Pools {
 		if err := p.check(); err != nil {
@@ -118,6 +121,9 @@ func (e Endpoint) check() error {
 		if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
 			return fmt.Errorf("bad MAC address %q: six bytes, not multicast", e.MAC)
 		}
+	}
+	if err := e.Bandwidth.check(); err != nil {
+		return err
 	}
 	for key := range e.Sysctls {
 		if _, err := endpointSysctl(key, e.IfName); err != nil {

@@ -48,7 +48,9 @@ type Network struct {
 	Masquerade bool // default true for non-internal
 	Isolated   bool // endpoints may not talk to each other (ICC off)
 	MTU        int  // 0 takes that of the host's default route
-	Labels     map[string]string
+	// Bandwidth is for all endpoints together.
+	Bandwidth Bandwidth `json:",omitzero"`
+	Labels    map[string]string
 }
 
 // Pool is one subnet of a network.
@@ -80,8 +82,10 @@ type Endpoint struct {
 	// Hostname is what reverse lookups answer (see Lease).
 	Hostname string
 	// MTU 0 takes the network's.
-	MTU     int
-	Sysctls map[string]string
+	MTU int
+	// Bandwidth is this endpoint's share of its network, at most.
+	Bandwidth Bandwidth `json:",omitzero"`
+	Sysctls   map[string]string
 }
 
 // Port is one published port of one container. Several containers of a Service
@@ -115,7 +119,8 @@ type Lease struct {
 	MAC       string
 	Names     []string
 	// Hostname is the name that reverse lookups answer (the container's name).
-	Hostname string
+	Hostname  string
+	Bandwidth Bandwidth `json:",omitzero"`
 	// NetNS is the inode of the container's network namespace: a pid is trusted
 	// only when /proc/PID/ns/net still is this one.
 	NetNS uint64

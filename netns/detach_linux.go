@@ -89,6 +89,10 @@ func (h *Host) unplug(leases []Lease) error {
 	if err := h.unpublish(leases); err != nil {
 		return err
 	}
+	shaped, err := h.shaped(leases)
+	if err != nil {
+		return err
+	}
 	var names []string
 	for _, l := range leases {
 		names = append(names, l.Link)
@@ -103,6 +107,9 @@ func (h *Host) unplug(leases []Lease) error {
 	var errs []error
 	for id, gone := range byNetwork {
 		errs = append(errs, h.forgetNeighbours(id, gone), h.release(id, gone))
+	}
+	for id, gone := range shaped {
+		errs = append(errs, h.unshape(id, gone))
 	}
 	return errorsOf(errs...)
 }

@@ -36,6 +36,11 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		}
 		s.Networks = append(s.Networks, r.Network)
 		s.Broken = append(s.Broken, brokenBridge(r.Network, v)...)
+		faults, err := h.brokenShapers(r.Network, leases, v)
+		if err != nil {
+			return Seen{}, err
+		}
+		s.Broken = append(s.Broken, faults...)
 		for _, l := range leases {
 			if l.Project == h.o.Project {
 				s.Leases = append(s.Leases, l)

@@ -72,6 +72,9 @@ func (h *Host) removeStray() error {
 		if l.Type() == "bridge" && (recorded(records, a.Name) || sharedBridge(links, a.Index, prefix)) {
 			continue
 		}
+		if l.Type() == "ifb" && recordedShaper(records, a.Name) {
+			continue
+		}
 		names = append(names, a.Name)
 	}
 	return h.deleteLinks(names)
@@ -96,6 +99,12 @@ func (h *Host) removeUnborn() error {
 
 func recorded(records []record, bridge string) bool {
 	return slices.ContainsFunc(records, func(r record) bool { return r.Network.Bridge == bridge })
+}
+
+func recordedShaper(records []record, name string) bool {
+	return slices.ContainsFunc(records, func(r record) bool {
+		return name == shaperName(r.Network.ID, ingress) || name == shaperName(r.Network.ID, egress)
+	})
 }
 
 func sharedBridge(links []netlink.Link, bridge int, prefix string) bool {

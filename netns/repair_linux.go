@@ -32,7 +32,7 @@ func (h *Host) repair(ctx context.Context, c Config, networks []Network) error {
 			_, there := v.byName[l.Link]
 			linked[[2]string{l.Container, l.IfName}] = there
 		}
-		errs = multierror.Append(errs, h.repairPorts(n, leases, v))
+		errs = multierror.Append(errs, h.repairPorts(n, leases, v), h.repairShapers(n, c.Endpoints, leases, v))
 	}
 	lost := make(map[string][]Endpoint)
 	for _, e := range c.Endpoints {
@@ -74,7 +74,7 @@ func (h *Host) repairPorts(n Network, leases []Lease, v *kernelView) error {
 		}
 		right := v.portIsRight(port, index, mode)
 		if !right {
-			batch = append(batch, rejoin(l.Link, index, mode)...)
+			batch = append(batch, append(rejoin(l.Link, index, mode), station(l.Link, port.Attrs().Index, mac))...)
 		}
 		if !right || !isUp(port) || !isUp(bridge) {
 			batch = append(batch, settle(l.Link), settle(n.Bridge))
@@ -258,7 +258,7 @@ func (h *Host) destroy(n Network) error {
 	h.mu.Lock()
 	delete(h.bridges, n.ID)
 	h.mu.Unlock()
-	if err := h.do(deleteLink(n.Bridge)); err != nil {
+	if err := h.do(deleteLink(n.Bridge), deleteLink(shaperName(n.ID, ingress)), deleteLink(shaperName(n.ID, egress))); err != nil {
 		return fmt.Errorf("cannot delete bridge of network %s: %w", n.Name, err)
 	}
 	return h.store.entry(n.ID).remove()

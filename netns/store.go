@@ -26,6 +26,7 @@ var (
 //	ID/network.json    see record
 //	ID/leases.json     see leaseFile
 //	ID/lock            flock: changing the two
+//	ID/shape           flock: changing the network's shapers
 //
 // Files are replaced by renaming, so readers need no lock. A crash of a process
 // leaves the old file or the new one; after a power failure the links are gone

@@ -16,6 +16,7 @@ const (
 	inet6AddrGenMode = 8 // IFLA_INET6_ADDR_GEN_MODE
 	addrGenNone      = 1 // IN6_ADDR_GEN_MODE_NONE
 	brportIsolated   = 33
+	ntfSticky        = 1 << 6 // NTF_STICKY (linux/neighbour.h): the address stays at its port
 )
 
 // plug is one veth pair to be: everything that the kernel is told about it.
@@ -270,8 +271,35 @@ func (h *Host) connect(s *space, plugs []*plug) error {
 	if _, err = inside.do(second...); err != nil {
 		return err
 	}
-	_, err = h.route.do(settleRequests(plugs)...)
+	replies, err = h.route.do(settleRequests(plugs)...)
+	if err != nil {
+		return err
+	}
+	_, err = h.route.do(stationRequests(plugs, replies)...)
 	return err
+}
+
+// stationRequests tell bridges where their containers are, from the answers to
+// settleRequests.
+func stationRequests(plugs []*plug, replies [][]byte) (out []request) {
+	for i, p := range plugs {
+		if reply := replies[2*i]; len(reply) >= unix.SizeofIfInfomsg {
+			out = append(out, station(p.lease.Link, int(nl.DeserializeIfInfomsg(reply).Index), p.mac))
+		}
+	}
+	return out
+}
+
+// station tells a bridge which port an address is at, for good. A bridge learns
+// that from what comes in: until a container sends, and again when it was silent
+// for five minutes, what is meant for it would be flooded to every port, where
+// others see it and where it uses up their bandwidth; and whoever sends with
+// another's address would draw its traffic to himself.
+func station(name string, index int, mac net.HardwareAddr) request {
+	r := newRequest("station "+name, unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, unix.ENODEV)
+	r.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index), State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER | ntfSticky})
+	r.attr(netlink.NDA_LLADDR, mac)
+	return r
 }
 
 func settleRequests(plugs []*plug) (out []request) {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -142,11 +143,23 @@ func (c *Controller) adopt(w Wish) error {
 	if !w.Down {
 		c.unpark(context.Background())
 	}
+	if !sameBandwidth(c.want.Stack, want.Stack) {
+		defer c.network.Ask() // no operation of the plan would: containers stay as they are
+	}
 	c.want, c.shared = want, newShared()
 	clear(c.failed)
 	clear(c.left)
 	c.Wake()
 	return nil
+}
+
+func sameBandwidth(a, b *spec.Stack) bool {
+	if a == nil || b == nil {
+		return true
+	}
+	networksA, servicesA, err1 := bandwidthOf(a.Project)
+	networksB, servicesB, err2 := bandwidthOf(b.Project)
+	return err1 == nil && err2 == nil && maps.Equal(networksA, networksB) && maps.Equal(servicesA, servicesB)
 }
 
 func (c *Controller) decode(cmd Command) (*spec.Stack, error) {

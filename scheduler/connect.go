@@ -232,7 +232,14 @@ func (c *Controller) networkConfig() (netns.Config, error) {
 	if err != nil {
 		return netns.Config{}, err
 	}
+	_, limits, err := bandwidthOf(c.want.Stack.Project)
+	if err != nil {
+		return netns.Config{}, err
+	}
 	cfg := c.balanceConfig()
+	for n, e := range cfg.Endpoints {
+		cfg.Endpoints[n].Bandwidth = limits[c.instances[e.Container].Service]
+	}
 	known := map[string]bool{}
 	for _, n := range all {
 		for _, made := range c.made {

@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/spec"
 )
 
 // Endpoints describes a container's interfaces, one a network, in the order of
@@ -100,7 +101,11 @@ func endpoint(p *types.Project, s types.ServiceConfig, key string, i Identity, s
 	if fixed := e.IPv4.IsValid() || e.IPv6.IsValid() || e.MAC != ""; fixed && scale > 1 && !i.OneOff {
 		return e, fmt.Errorf("service %q has a fixed address and %d replicas", s.Name, scale)
 	}
-	var err error
+	x, err := spec.ServiceExtension(s)
+	if err != nil {
+		return e, err
+	}
+	e.Bandwidth = bandwidth(x.Bandwidth)
 	e.Sysctls, err = endpointSysctls(n.DriverOpts)
 	return e, err
 }

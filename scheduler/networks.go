@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/spec"
 )
 
 // Networks describes the networks that the services use (all services when none
@@ -76,6 +77,11 @@ func network(p *types.Project, key string) (netns.Network, error) {
 	if n.External {
 		return n, nil
 	}
+	x, err := spec.NetworkExtension(c)
+	if err != nil {
+		return n, err
+	}
+	n.Bandwidth = bandwidth(x.Bandwidth)
 	n.Project = p.Name
 	n.Internal = c.Internal
 	n.Masquerade = !c.Internal
@@ -101,6 +107,31 @@ func network(p *types.Project, key string) (netns.Network, error) {
 		n.IPv6 = n.IPv6 || np.Subnet.IsValid() && np.Subnet.Addr().Is6()
 	}
 	return n, nil
+}
+
+func bandwidth(b spec.Bandwidth) netns.Bandwidth {
+	return netns.Bandwidth{Ingress: uint64(b.Ingress), Egress: uint64(b.Egress)}
+}
+
+// bandwidthOf are the limits that the wish sets now, on networks and on each
+// interface of each service: they change while containers run.
+func bandwidthOf(p *types.Project) (networks, services map[string]netns.Bandwidth, err error) {
+	networks, services = map[string]netns.Bandwidth{}, map[string]netns.Bandwidth{}
+	for key, n := range p.Networks {
+		x, err := spec.NetworkExtension(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		networks[key] = bandwidth(x.Bandwidth)
+	}
+	for name, s := range p.Services {
+		x, err := spec.ServiceExtension(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		services[name] = bandwidth(x.Bandwidth)
+	}
+	return networks, services, nil
 }
 
 func networkLabels(p *types.Project, key string, c types.NetworkConfig) map[string]string {

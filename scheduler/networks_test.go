@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stack/netns"
+	"stack/spec"
 )
 
 func attached(name string, networks ...string) types.ServiceConfig {
@@ -110,6 +111,34 @@ func TestEndpointsDefaultRoute(t *testing.T) {
 			if e.Default != (e.Network == want) {
 				t.Errorf("want %q, got %+v", want, got)
 			}
+		}
+	}
+}
+
+func TestBandwidthOfTheFile(t *testing.T) {
+	limit := func(in, out string) types.Extensions {
+		return types.Extensions{"x-stack": map[string]any{"bandwidth": map[string]any{"ingress": in, "egress": out}}}
+	}
+	project := func(network, service types.Extensions) *types.Project {
+		p := projectOf(types.ServiceConfig{Name: "s", Extensions: service,
+			ContainerSpec: types.ContainerSpec{Networks: map[string]*types.ServiceNetworkConfig{"n": nil}}})
+		p.Networks = types.Networks{"n": {Extensions: network}}
+		return p
+	}
+	p := project(limit("20mbit", "1gbit"), limit("10mbit", "64kbit"))
+	ids := map[string]string{"n": "id"}
+	networks, err := Networks(p, ids, func(string) int { return 1 })
+	if want := (netns.Bandwidth{Ingress: 20e6, Egress: 1e9}); err != nil || networks[0].Bandwidth != want {
+		t.Errorf("network: got %+v, %v", networks, err)
+	}
+	endpoints, err := Endpoints(p, p.Services["s"], Identity{ID: "x", Name: "n"}, 1, ids)
+	if want := (netns.Bandwidth{Ingress: 10e6, Egress: 64e3}); err != nil || endpoints[0].Bandwidth != want {
+		t.Errorf("endpoint: got %+v, %v", endpoints, err)
+	}
+	same := &spec.Stack{Project: p}
+	for _, other := range []*types.Project{project(nil, limit("10mbit", "64kbit")), project(limit("20mbit", "1gbit"), nil)} {
+		if sameBandwidth(same, &spec.Stack{Project: other}) || !sameBandwidth(same, same) {
+			t.Error("a changed limit goes unseen")
 		}
 	}
 }

@@ -7,9 +7,18 @@ func checkExtension(m *model, r *report) {
 	x := extensionReader{r}
 	for _, s := range m.enabled() {
 		v := s.v.get(extensionKey)
-		if x.service(v).Isolation == IsolationVM {
+		own := x.service(v)
+		if mode := s.v.get("network_mode").text(); own.Bandwidth != (Bandwidth{}) && mode != "" && mode != "bridge" && mode != "default" {
+			r.addf(v.get("bandwidth").named(), "extension", "bandwidth has nothing to limit: with network_mode: %s the service has no interface of its own", mode)
+		}
+		if own.Isolation == IsolationVM {
 			r.add(v.get("isolation").at, "unsupported", "isolation: vm is not supported: virtual machines are not built yet", "")
 		}
 	}
-	m.root.get("networks").each(func(_ string, v *value) { x.network(v.get(extensionKey)) })
+	m.root.get("networks").each(func(_ string, v *value) {
+		own := v.get(extensionKey)
+		if limit := x.network(own).Bandwidth; limit != (Bandwidth{}) && v.get("external").truth() {
+			r.add(own.get("bandwidth").named(), "extension", "an external network has the limits of the stack that made it", "limit the services instead")
+		}
+	})
 }

@@ -24,13 +24,14 @@ type XStack struct {
 	Schedule string
 }
 
-// NetworkXStack is x-stack of a network; its bandwidth is of each replica's link
-// to that network.
+// NetworkXStack is x-stack of a network; its bandwidth is for all who are on it
+// together.
 type NetworkXStack struct {
 	Bandwidth Bandwidth
 }
 
-// Bandwidth limits traffic as the container sees it; 0 is no limit.
+// Bandwidth limits traffic as the container sees it; 0 is no limit. That of a
+// service holds for each interface of each replica.
 type Bandwidth struct{ Ingress, Egress Rate }
 
 // Isolation is what a replica is.
