@@ -26,6 +26,8 @@ type Config struct {
 	Images  Images
 	Keeper  Keeper
 	Machine Machine
+	// CDIDirs are where vendors' specifications of devices lie.
+	CDIDirs []string
 	// Mount makes a file system that is attached nowhere.
 	Mount func(kind, device string, options []string) (*os.File, error)
 	// Seccomp and LoadSeccomp give system call filters; see TranslateInput.

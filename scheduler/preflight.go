@@ -15,6 +15,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/runtime/cdi"
 	"stack/runtime/image"
 	"stack/spec"
 )
@@ -29,6 +30,8 @@ type Machinery interface {
 	// Filesystem says whether the kernel knows a file system.
 	Filesystem(kind string) error
 	Facts() Facts
+	// Vendors are the CDI specifications.
+	Vendors() *cdi.Registry
 	// Images are those of the store.
 	Images() ([]image.Record, error)
 }
@@ -245,7 +248,11 @@ func (p *preflight) absent(kind, name, key string) {
 
 // devices sees that the machine has them.
 func (p *preflight) devices(svc types.ServiceConfig) {
+	p.vendorDevices(svc)
 	for n, d := range svc.Devices {
+		if cdi.IsName(d.Source) {
+			continue
+		}
 		if _, err := os.Stat(d.Source); err != nil {
 			p.say("device", "device "+reason(d.Source, err), "services", svc.Name, "devices", strconv.Itoa(n))
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"stack/netns"
+	"stack/runtime/cdi"
 	"stack/runtime/image"
 	"stack/spec"
 )
@@ -25,9 +26,11 @@ type fakeMachine struct {
 	asked    []string
 	open     []*os.File
 	facts    Facts
+	vendors  []string
 	images   []image.Record
 }
 
+func (m *fakeMachine) Vendors() *cdi.Registry          { return cdi.Load(m.vendors) }
 func (m *fakeMachine) Facts() Facts                    { return m.facts }
 func (m *fakeMachine) Images() ([]image.Record, error) { return m.images, nil }
 

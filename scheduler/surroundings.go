@@ -20,8 +20,12 @@ import (
 
 // surroundings fills in what Translate must know of this machine for one start.
 func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err error) {
+	in.Owners = map[string]BindOwner{}
 	in.NetworkIDs = l.c.networkIDs()
 	in.Machine.Devices = hostDevices(l.svc)
+	if err = l.vendorDevices(in); err != nil {
+		return err
+	}
 	if in.VolumesFrom, err = l.volumesFrom(); err != nil {
 		return err
 	}
@@ -36,7 +40,7 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 		return err
 	}
 	in.Filesystems = map[string]VolumeSource{}
-	in.Owners, in.Sources = map[string]BindOwner{}, map[string]image.Image{}
+	in.Sources = map[string]image.Image{}
 	for _, m := range mounts {
 		switch m.Type {
 		case types.VolumeTypeVolume:

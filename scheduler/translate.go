@@ -10,6 +10,7 @@ import (
 
 	"stack/netns"
 	"stack/runtime"
+	"stack/runtime/cdi"
 	"stack/runtime/image"
 )
 
@@ -95,6 +96,9 @@ type TranslateInput struct {
 	// VolumesFrom holds the UserMounts of each container in volumes_from, by the
 	// reference without its mode ("db", "container:NAME").
 	VolumesFrom map[string][]UserMount
+	// CDI is what the devices that vendors describe ask for; their nodes are among
+	// Machine.Devices.
+	CDI cdi.Edits
 	// Owners tells who owns each bind source, by path.
 	Owners map[string]BindOwner
 	// Peers are the containers whose namespaces are joined, by reference
@@ -156,7 +160,7 @@ func Translate(in TranslateInput) (Translated, error) {
 	t.out.Spec = t.spec
 	for _, step := range []func() error{
 		t.namespaces, t.process, t.security, t.sysctls, t.resources, t.blockIO, t.devices,
-		t.root, t.mounts, t.files, t.objects, t.labels, t.log, t.network,
+		t.root, t.mounts, t.vendorDevices, t.files, t.objects, t.labels, t.log, t.network,
 	} {
 		if err := step(); err != nil {
 			return Translated{}, fmt.Errorf("cannot prepare container %q: %w", in.Instance.Name, err)

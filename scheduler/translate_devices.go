@@ -13,6 +13,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/runtime/cdi"
 )
 
 func (t *translator) devices() error {
@@ -22,6 +24,9 @@ func (t *translator) devices() error {
 	}
 	rules := defaultDeviceRules()
 	for _, d := range t.s.Devices {
+		if cdi.IsName(d.Source) {
+			continue // see vendorDevices
+		}
 		r, err := t.device(d)
 		if err != nil {
 			return err
@@ -102,7 +107,7 @@ func (t *translator) device(d types.DeviceMapping) ([]specs.LinuxDeviceCgroup, e
 	source := path.Clean(d.Source)
 	target := path.Clean(cmp.Or(d.Target, d.Source))
 	if !path.IsAbs(source) || !path.IsAbs(target) {
-		return nil, fmt.Errorf("device %q is not a path: CDI names are not supported", d.Source)
+		return nil, fmt.Errorf("device %q is neither a path nor a CDI name", d.Source)
 	}
 	var rules []specs.LinuxDeviceCgroup
 	for _, name := range slices.Sorted(maps.Keys(t.in.Machine.Devices)) {

@@ -103,6 +103,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 		Images:  images,
 		Keeper:  scheduler.ShimKeeper{Keeper: keeper},
 		Machine: scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
+		CDIDirs: a.cdiDirs(),
 		Mount:   rootfs.Mount,
 		Seccomp: profiles.Default,
 		LoadSeccomp: func(file string, caps []string) (*scheduler.Seccomp, error) {

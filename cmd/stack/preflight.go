@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
+	"stack/runtime/cdi"
 	"stack/runtime/image"
 	"stack/runtime/native/rootfs"
 	"stack/scheduler"
@@ -60,6 +61,16 @@ func (machinery) Facts() scheduler.Facts {
 		}
 	}
 	return f
+}
+
+func (m machinery) Vendors() *cdi.Registry { return cdi.Load(m.a.cdiDirs()) }
+
+// cdiDirs are the directories of CDI specifications; STACK_CDI_DIRS names others.
+func (a *app) cdiDirs() []string {
+	if dirs := a.getenv("STACK_CDI_DIRS"); dirs != "" {
+		return filepath.SplitList(dirs)
+	}
+	return cdi.DefaultDirs()
 }
 
 func (m machinery) Images() ([]image.Record, error) {
