@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/runtime/cdi"
 )
 
 // hostDevices looks up the devices that a service names or limits, or for a privileged one
@@ -24,7 +26,9 @@ func hostDevices(s types.ServiceConfig) map[string]DeviceNode {
 	}
 	roots := []string{}
 	for _, d := range s.Devices {
-		roots = append(roots, d.Source)
+		if !cdi.IsName(d.Source) {
+			roots = append(roots, d.Source)
+		}
 	}
 	if s.Privileged {
 		roots = append(roots, "/dev")

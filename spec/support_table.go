@@ -7,7 +7,7 @@ const (
 	macOnly  = "it means something on macOS only"
 	legacy   = "it is not part of the Compose Specification"
 	oneHost  = "a stack runs on one machine"
-	gpus     = "requesting devices by driver is not built; list them under devices"
+	gpuOpts  = "vendors' specifications of devices take no options"
 	rollouts = "rolling updates are not built yet: changed replicas are replaced at once"
 )
 
@@ -67,11 +67,17 @@ func containerSupport() []support {
 		warn("the layer has no limit of its own", "storage_opt"),
 		refuse("other runtimes are not built yet", "runtime"),
 		refuse("the container would reach the machine's Docker API", "use_api_socket"),
-		refuse(gpus, "gpus"),
+		requestSupport("gpus"),
 		refuse("models are not built", "models"),
 		refuse(windows, "credential_spec", "isolation", "cpu_count", "cpu_percent"),
 		refuse(legacy, "log_driver", "log_opt", "volume_driver"),
 	)
+}
+
+// requestSupport are the keys of requests for devices that vendors describe (CDI).
+func requestSupport(name string) []support {
+	item := name + ".[]."
+	return append(ok(name, item+"capabilities", item+"driver", item+"count", item+"device_ids"), warn(gpuOpts, item+"options")...)
 }
 
 func limitSupport() []support {
@@ -125,8 +131,10 @@ func deploySupport() []support {
 		warn(rollouts, "update_config", "rollback_config"),
 		warn("names resolve to every replica", "endpoint_mode"),
 		warn(oneHost, "placement", "resources.reservations.pids"),
-		refuse(gpus, "resources.reservations.devices", "resources.reservations.generic_resources",
-			"resources.limits.devices", "resources.limits.generic_resources"),
+		requestSupport("resources.reservations.devices"),
+		ok("resources.reservations.generic_resources.[].discrete_resource_spec.kind",
+			"resources.reservations.generic_resources.[].discrete_resource_spec.value"),
+		refuse("devices are reserved, not limited", "resources.limits.devices", "resources.limits.generic_resources"),
 	)
 }
 

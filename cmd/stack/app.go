@@ -160,7 +160,7 @@ func (a *app) shimOptions(s *scheduler.Store) (shim.StartOptions, error) {
 // controllerEnv is all that a controller sees of its starter's environment.
 func controllerEnv(getenv func(string) string) []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	for _, k := range []string{"STACK_ROOT", "STACK_DEBUG", "TZ"} {
+	for _, k := range []string{"STACK_ROOT", "STACK_DEBUG", "STACK_CDI_DIRS", "TZ"} {
 		if v := getenv(k); v != "" {
 			env = append(env, k+"="+v)
 		}
