@@ -8,16 +8,24 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// checkEnvFiles: env and label files of the used services exist and can be read.
+// checkEnvFiles: env and label files of the used services, and of the containers
+// before them, exist and can be read.
 func checkEnvFiles(m *model, r *report) {
 	for _, s := range m.used() {
-		vars := types.Mapping{}
-		for _, item := range s.v.get("env_file").list() {
-			m.checkEnvFile(r, s, item, vars)
+		m.checkFilesOf(r, s)
+		for _, hook := range s.v.get("pre_start").list() {
+			m.checkFilesOf(r, &service{name: s.name, v: hook})
 		}
-		for _, item := range s.v.get("label_file").list() {
-			m.checkLabelFile(r, item)
-		}
+	}
+}
+
+func (m *model) checkFilesOf(r *report, s *service) {
+	vars := types.Mapping{}
+	for _, item := range s.v.get("env_file").list() {
+		m.checkEnvFile(r, s, item, vars)
+	}
+	for _, item := range s.v.get("label_file").list() {
+		m.checkLabelFile(r, item)
 	}
 }
 

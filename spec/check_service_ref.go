@@ -22,8 +22,11 @@ func (m *model) checkEdge(r *report, s *service, e edge) {
 		r.add(e.at, "undefined-service", fmt.Sprintf("%s of %q names the undefined service %q", e.via, s.name, e.to),
 			didYouMean(e.to, m.root.get("services").members()))
 	case to != nil && !to.enabled && e.required:
-		r.add(e.at, "disabled-service", fmt.Sprintf("service %q needs %q, which no active profile enables", s.name, e.to),
-			fmt.Sprintf("enable it with --profile %s, or set required: false", strings.Join(to.profiles(), " or --profile ")))
+		hint := "enable it with --profile " + strings.Join(to.profiles(), " or --profile ")
+		if e.via == "depends_on" {
+			hint += ", or set required: false"
+		}
+		r.add(e.at, "disabled-service", fmt.Sprintf("service %q needs %q, which no active profile enables", s.name, e.to), hint)
 	case to == s && e.via != "depends_on":
 		r.addf(e.at, "cycle", "service %q refers to itself in %s", s.name, e.via)
 	}

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite testdata/err/*.txt")
 var testEnviron = []string{"HOME=/home/tester", "TAG=1.27", "DB_PASSWORD=hunter2", "EMPTY="}
 
 // TestDiagnostics loads each testdata/err/NAME.yaml and compares what Render
-// prints with NAME.txt. A line "# args: …" in the file sets profiles or services.
+// prints with NAME.txt.
 func TestDiagnostics(t *testing.T) {
 	files, _ := filepath.Glob("testdata/err/*.yaml")
 	if len(files) < 40 {
@@ -24,7 +24,7 @@ func TestDiagnostics(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".yaml"), func(t *testing.T) {
-			got := renderLoad(t, Options{Files: []string{f}, Project: "test", Environ: testEnviron})
+			got := renderLoad(t, badOptions(t, f))
 			golden := strings.TrimSuffix(f, ".yaml") + ".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -40,6 +40,36 @@ func TestDiagnostics(t *testing.T) {
 			}
 		})
 	}
+}
+
+// badOptions are how a bad file is loaded: its first line may have a comment
+// "# args: [-f FILE]... [--profile NAME]... [SERVICE]...".
+func badOptions(t *testing.T, file string) Options {
+	t.Helper()
+	o := Options{Files: []string{file}, Project: "test", Environ: testEnviron}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	line, ok := strings.CutPrefix(first, "# args: ")
+	if !ok {
+		return o
+	}
+	words := strings.Fields(line)
+	for i := 0; i < len(words); i++ {
+		switch words[i] {
+		case "-f":
+			i++
+			o.Files = append(o.Files, words[i])
+		case "--profile":
+			i++
+			o.Profiles = append(o.Profiles, words[i])
+		default:
+			o.Services = append(o.Services, words[i])
+		}
+	}
+	return o
 }
 
 // renderLoad is what a user sees of a load that fails.

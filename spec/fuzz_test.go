@@ -27,10 +27,16 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		hang := time.AfterFunc(30*time.Second, func() { panic("Load hangs on " + text) })
 		defer hang.Stop()
-		s, err := Load(t.Context(), Options{Files: []string{"-"}, Dir: dir, Project: "fuzz",
-			Stdin: strings.NewReader(text), Environ: testEnviron})
+		o := Options{Files: []string{"-"}, Dir: dir, Project: "fuzz", Environ: testEnviron}
+		o.Stdin = strings.NewReader(text)
+		s, err := Load(t.Context(), o)
+		o.Stdin = strings.NewReader(text)
+		if _, checked := Check(t.Context(), o); (err == nil) != (checked == nil) {
+			t.Errorf("Load says %v, Check %v", err, checked)
+		}
 		if err != nil {
 			checkDiagnostics(t, err)
+			checkOurs(t, text, err)
 			return
 		}
 		back := roundTrip(t, s)
@@ -45,6 +51,21 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkOurs: what is wrong with one document that refers to no other is found by
+// our rules, which know the place.
+func checkOurs(t *testing.T, text string, err error) {
+	for _, word := range []string{"extends", "include", "---", "..."} {
+		if strings.Contains(text, word) {
+			return
+		}
+	}
+	for _, d := range err.(Diagnostics) {
+		if d.Rule == "compose" {
+			t.Errorf("found by compose-go only: %s", d)
+		}
+	}
 }
 
 func checkDiagnostics(t *testing.T, err error) {

@@ -11,7 +11,7 @@ func TestCheckSaysWhatLoadSays(t *testing.T) {
 	good, _ := filepath.Glob("testdata/good/*.yaml")
 	bad, _ := filepath.Glob("testdata/err/*.yaml")
 	for _, f := range append(good, bad...) {
-		o := Options{Files: []string{f}, Project: "test", Environ: testEnviron}
+		o := badOptions(t, f)
 		stack, loadErr := Load(t.Context(), o)
 		warnings, checkErr := Check(t.Context(), o)
 		switch {
