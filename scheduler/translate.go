@@ -98,7 +98,7 @@ type TranslateInput struct {
 	VolumesFrom map[string][]UserMount
 	// CDI is what the devices that vendors describe ask for; their nodes are among
 	// Machine.Devices.
-	CDI cdi.Edits
+	CDI *cdi.Edits
 	// Owners tells who owns each bind source, by path.
 	Owners map[string]BindOwner
 	// Peers are the containers whose namespaces are joined, by reference

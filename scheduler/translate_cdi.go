@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -81,10 +82,11 @@ func (l *launch) vendorDevices(in *TranslateInput) error {
 	if len(deviceRequests(l.svc)) == 0 {
 		return nil
 	}
-	var err error
-	if in.CDI, err = vendorEdits(l.svc, cdi.Load(l.c.CDIDirs)); err != nil {
+	edits, err := vendorEdits(l.svc, cdi.Load(l.c.CDIDirs))
+	if err != nil {
 		return err
 	}
+	in.CDI = &edits
 	for _, d := range in.CDI.DeviceNodes {
 		host := cmp.Or(d.HostPath, d.Path)
 		if in.Machine.Devices[host], err = vendorNode(host); err != nil {
@@ -130,7 +132,13 @@ func (p *preflight) vendorDevices(svc types.ServiceConfig) {
 // vendorDevices applies what CDI specifications ask for, after the service's own
 // mounts: theirs may lie in those.
 func (t *translator) vendorDevices() error {
-	e := t.in.CDI
+	if t.in.CDI == nil {
+		if len(deviceRequests(t.s)) > 0 {
+			return errors.New("the devices of CDI specifications were not looked up")
+		}
+		return nil
+	}
+	e := *t.in.CDI
 	env := envList(t.spec.Process.Env)
 	for _, text := range e.Env {
 		key, value, _ := strings.Cut(text, "=")

@@ -17,7 +17,7 @@ func TestVendorDevices(t *testing.T) {
 		s.Privileged = privileged
 		tr := &translator{s: s, ids: &IDRange{Base: 100000, Size: 1000},
 			spec: &specs.Spec{Process: &specs.Process{Env: []string{"A=1"}}, Linux: &specs.Linux{Resources: &specs.LinuxResources{}}},
-			in: TranslateInput{CDI: e, Owners: map[string]BindOwner{"/lib": {}},
+			in: TranslateInput{CDI: &e, Owners: map[string]BindOwner{"/lib": {}},
 				Machine: Machine{Devices: map[string]DeviceNode{"/dev/x": {Type: "c", Major: 7, Minor: 8, Mode: 0o600, GID: 5000}}}}}
 		return tr.spec, tr.vendorDevices()
 	}
@@ -41,7 +41,7 @@ func TestVendorDevices(t *testing.T) {
 	for _, m := range got.Mounts {
 		parts = append(parts, fmt.Sprintf("%s %s %s %v", m.Destination, m.Type, m.Source, m.Options))
 	}
-	parts = append(parts, fmt.Sprint(got.Process.Env, got.Process.User.AdditionalGids, got.Hooks.CreateContainer[0].Path, got.Hooks.Poststop[0].Path))
+	parts = append(parts, fmt.Sprintf("%v %v %s %s", got.Process.Env, got.Process.User.AdditionalGids, got.Hooks.CreateContainer[0].Path, got.Hooks.Poststop[0].Path))
 	want := `/dev/y 7:8 600 44
 /dev/x 7:8 600 0
 c 7:8 rw

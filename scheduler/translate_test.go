@@ -261,13 +261,13 @@ func TestTranslateRefuses(t *testing.T) {
 		`sysctl "net/core/somaxconn" is not`: spec(func(s *types.ServiceConfig) {
 			s.Sysctls, s.NetworkMode = types.Mapping{"net/core/somaxconn": "1"}, "host"
 		}),
-		"memswap_limit needs mem_limit": spec(func(s *types.ServiceConfig) { s.MemSwapLimit = 1 << 20 }),
-		"is below mem_limit":            spec(func(s *types.ServiceConfig) { s.MemSwapLimit, s.MemLimit = 1<<20, 2<<20 }),
-		"above the limit":               spec(func(s *types.ServiceConfig) { s.MemReservation, s.MemLimit = 2<<20, 1<<20 }),
-		"exclude each other":            spec(func(s *types.ServiceConfig) { s.CPUS, s.CPUQuota = 1, 1000 }),
-		"below the least limit":         spec(func(s *types.ServiceConfig) { s.CPUS = 0.001 }),
-		"no such device":                spec(func(s *types.ServiceConfig) { s.Devices = []types.DeviceMapping{{Source: "/dev/nope"}} }),
-		"CDI names":                     spec(func(s *types.ServiceConfig) { s.Devices = []types.DeviceMapping{{Source: "nvidia.com/gpu=all"}} }),
+		"memswap_limit needs mem_limit":                    spec(func(s *types.ServiceConfig) { s.MemSwapLimit = 1 << 20 }),
+		"is below mem_limit":                               spec(func(s *types.ServiceConfig) { s.MemSwapLimit, s.MemLimit = 1<<20, 2<<20 }),
+		"above the limit":                                  spec(func(s *types.ServiceConfig) { s.MemReservation, s.MemLimit = 2<<20, 1<<20 }),
+		"exclude each other":                               spec(func(s *types.ServiceConfig) { s.CPUS, s.CPUQuota = 1, 1000 }),
+		"below the least limit":                            spec(func(s *types.ServiceConfig) { s.CPUS = 0.001 }),
+		"no such device":                                   spec(func(s *types.ServiceConfig) { s.Devices = []types.DeviceMapping{{Source: "/dev/nope"}} }),
+		"devices of CDI specifications were not looked up": spec(func(s *types.ServiceConfig) { s.Devices = []types.DeviceMapping{{Source: "nvidia.com/gpu=all"}} }),
 		"not made of r, w and m": spec(func(s *types.ServiceConfig) {
 			s.Devices = []types.DeviceMapping{{Source: "/dev/fuse", Permissions: "x"}}
 		}),
