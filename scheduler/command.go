@@ -35,6 +35,8 @@ type Command struct {
 	// name or ID instead.
 	Services   []string `json:",omitempty"`
 	Containers []string `json:",omitempty"`
+	// Profiles are active for a down, beside those that were when the stack came.
+	Profiles []string `json:",omitempty"`
 	// Scale overrides replica counts.
 	Scale map[string]int `json:",omitempty"`
 

@@ -97,7 +97,7 @@ func (c *Controller) apply(cmd Command) (subject, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if st == nil {
-		st = c.want.Stack
+		st = awaken(c.want.Stack, cmd.Services, cmd.Profiles)
 	}
 	g, err := NewGraph(st.Project)
 	if err != nil {

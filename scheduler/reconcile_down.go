@@ -13,17 +13,19 @@ func (p *planner) down() {
 		known[name] = true
 		p.removeAll(name, p.want.Services[name], "down")
 	}
+	goes := func(r *Instance) bool {
+		return known[r.Service] || r.OneOff || p.want.RemoveOrphans && !p.asleep(r.Service)
+	}
 	for _, r := range p.seen.Instances {
 		switch {
-		case r.OneOff, !known[r.Service] && p.want.RemoveOrphans:
+		case known[r.Service] && !r.OneOff:
+		case goes(r):
 			p.remove(r, "down", nil)
-		case !known[r.Service]:
+		default:
 			p.tend(r)
 		}
 	}
-	left := slices.ContainsFunc(p.seen.Instances, func(r *Instance) bool {
-		return known[r.Service] || r.OneOff || p.want.RemoveOrphans
-	})
+	left := slices.ContainsFunc(p.seen.Instances, goes)
 	var after []string
 	if left || len(p.seen.InFlight) > 0 {
 		for _, op := range p.plan.Ops {

@@ -2,28 +2,54 @@ package scheduler
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// orphans plans replicas of services that the file does not have.
+// orphans plans replicas of services that the file does not have, or only behind
+// an inactive profile: those just go on.
 func (p *planner) orphans() {
 	var names []string
-	for _, r := range p.seen.Instances {
-		if _, ok := p.want.Stack.Services[r.Service]; ok || r.OneOff {
+	for _, service := range p.strays() {
+		before := len(p.plan.Ops)
+		switch sw := p.want.Services[service]; {
+		case p.want.RemoveOrphans && !p.asleep(service):
+			p.removeAll(service, sw, "service "+service+" is not in the file")
+		case sw.Goal == GoalStop:
+			p.stopAll(service, sw, "asked to stop")
+		case sw.Goal == GoalRemove:
+			p.removeAll(service, sw, "asked to be removed")
+		default:
+			p.keepAlive(service, sw)
+		}
+		s := p.plan.Services[service]
+		s.Done = len(p.plan.Ops) == before && !p.seen.busy(service) && s.Failed == ""
+		p.plan.Services[service] = s
+		if p.want.RemoveOrphans || p.asleep(service) {
 			continue
 		}
-		if p.want.RemoveOrphans {
-			p.remove(r, "service "+r.Service+" is not in the file", nil)
-			continue
+		for _, r := range p.seen.replicas(service) {
+			names = append(names, r.Name)
 		}
-		p.tend(r)
-		names = append(names, r.Name)
 	}
 	if len(names) > 0 && !p.want.IgnoreOrphans {
 		slices.Sort(names)
 		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("found orphan containers %s for this project; --remove-orphans removes them", strings.Join(names, ", ")))
 	}
+}
+
+// strays are the services that have replicas or a wish, but are not enabled, by name.
+func (p *planner) strays() []string {
+	names := slices.Collect(maps.Keys(p.want.Services))
+	for _, r := range p.seen.Instances {
+		if !r.OneOff {
+			names = append(names, r.Service)
+		}
+	}
+	names = slices.DeleteFunc(names, func(s string) bool { _, on := p.want.Stack.Services[s]; return on })
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // oneOffs tends the containers of `run`.

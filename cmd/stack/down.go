@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"stack/scheduler"
+	"stack/spec"
 )
 
 func newDown(a *app) *cobra.Command {
@@ -20,6 +22,7 @@ func newDown(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			c.Profiles = a.downProfiles(cmd.Context(), s)
 			return runDown(cmd.Context(), a, s, c)
 		},
 	}
@@ -29,6 +32,25 @@ func newDown(a *app) *cobra.Command {
 	f.String("rmi", "", "also remove images: all or local")
 	timeoutFlag(cmd, &c)
 	return cmd
+}
+
+// downProfiles are the profiles that a down is about beside those of the last up:
+// what the stack file's surroundings activate, all where there is no file.
+func (a *app) downProfiles(ctx context.Context, s *scheduler.Store) []string {
+	w, err := s.LoadWish()
+	if err != nil || w.Stack == nil || len(w.Stack.DisabledServices) == 0 {
+		return nil
+	}
+	if slices.Contains(a.files, "-") { // can be read once only
+		return a.profiles
+	}
+	o := a.specOptions()
+	o.NoEnvResolution = true
+	st, err := spec.Load(ctx, o)
+	if err != nil {
+		return []string{"*"}
+	}
+	return st.Profiles
 }
 
 // runDown tidies up behind the shim once nothing of the project is left, also when
