@@ -167,7 +167,8 @@ func TestBesideDocker(t *testing.T) {
 }
 
 // startDocker runs a dockerd of the machine's own and waits until its rules stand.
-func (h *host) startDocker() {
+// It returns the path of its socket.
+func (h *host) startDocker(more ...string) string {
 	t := h.t
 	dir, err := os.MkdirTemp("", "st-docker-")
 	if err != nil {
@@ -177,7 +178,7 @@ func (h *host) startDocker() {
 	h.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1")
 	args := h.enter("dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "-H", "unix://"+dir+"/sock",
 		"--pidfile", dir+"/pid", "--storage-driver", "vfs")
-	d := exec.Command(args[0], args[1:]...)
+	d := exec.Command(args[0], append(args[1:], more...)...)
 	d.Env = append(os.Environ(), "HOME="+dir)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -204,7 +205,7 @@ func (h *host) startDocker() {
 		b, _ := os.ReadFile(log.Name())
 		switch {
 		case strings.Contains(string(b), "API listen on"):
-			return
+			return dir + "/sock"
 		case len(ended) > 0, time.Now().After(deadline):
 			t.Fatalf("dockerd does not start:\n%s", b)
 		}

@@ -55,6 +55,10 @@ func create(c *call, f *flag.FlagSet, args []string) error {
 	return nil
 }
 
+// defaultCgroup is the parent of containers that name no cgroup: no project of a
+// stack is called so.
+const defaultCgroup = "/stack/.oci/"
+
 // load reads the bundle and stays in its directory, so that relative sources of
 // mounts are meant from there.
 func (o *creation) load(id string) (runtime.Bundle, error) {
@@ -68,6 +72,9 @@ func (o *creation) load(id string) (runtime.Bundle, error) {
 	spec, err := loadBundle(dir)
 	if err != nil {
 		return runtime.Bundle{}, err
+	}
+	if spec.Linux.CgroupsPath == "" {
+		spec.Linux.CgroupsPath = defaultCgroup + id
 	}
 	b := runtime.Bundle{ID: id, Spec: spec, Directory: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	preserve, err := activation(o.preserve, &spec.Process.Env)
@@ -101,7 +108,11 @@ func inherited(n int) ([]*os.File, error) {
 	}
 	var files []*os.File
 	for fd := 3; fd < 3+n; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC != 0 { // it came after our execve(2): it is our own
+			err = unix.EBADF
+		}
+		if err != nil {
 			return nil, fmt.Errorf("cannot preserve descriptor %d: %w", fd, err)
 		}
 		unix.CloseOnExec(fd)

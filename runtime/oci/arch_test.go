@@ -1,0 +1,5 @@
+package oci
+
+import "runtime"
+
+const runtimeIsAMD64 = runtime.GOARCH == "amd64"
