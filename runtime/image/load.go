@@ -59,7 +59,7 @@ func (s *Store) load(ctx context.Context, from *os.File) ([]Record, error) {
 			f.names = []string{rec.Image.Digest}
 		}
 		for _, name := range f.names {
-			r, err := parseReference(name)
+			r, err := archivedName(name, rec)
 			if err != nil {
 				return recs, err
 			}
@@ -71,6 +71,19 @@ func (s *Store) load(ctx context.Context, from *os.File) ([]Record, error) {
 		}
 	}
 	return recs, nil
+}
+
+// archivedName reads a name that an archive gives an image. It may neither claim a
+// registry's digest nor stand for something else of this machine.
+func archivedName(name string, rec Record) (reference, error) {
+	r, err := parseReference(name)
+	if err != nil {
+		return r, err
+	}
+	if r.scheme == schemeRegistry && r.digest == "" || r.String() == rec.Image.Digest {
+		return r, nil
+	}
+	return r, fmt.Errorf("%w: the archive calls an image %q", ErrHostile, name)
 }
 
 // openArchive reads what is in an archive.
