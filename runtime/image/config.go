@@ -68,6 +68,7 @@ type blob struct {
 	digest digest.Digest // of the stored bytes; empty where none is stated
 	size   int64         // of the same, where a digest is
 	media  string        // media type, likewise
+	stored bool          // in blobs: the digest was checked when it came there
 	files  files
 	meter  *meter
 }

@@ -60,7 +60,16 @@ func (s *Store) contents(d v1.Descriptor) (contents, error) {
 		return contents{}, fmt.Errorf("%s is not an image's manifest", d.Digest)
 	}
 	m.self = d
-	return readManifest(directory(s.dir), m)
+	return s.readStored(m)
+}
+
+// readStored reads an image whose layers are in blobs, or soon will be.
+func (s *Store) readStored(m manifestFile) (contents, error) {
+	c, err := readManifest(directory(s.dir), m)
+	for i := range c.layers {
+		c.layers[i].stored = true
+	}
+	return c, err
 }
 
 // lookup finds what a reference means: its own record, or for a digest any image

@@ -126,7 +126,7 @@ func (p *pull) fetch(ctx context.Context, target v1.Descriptor, old Record) (Rec
 	if err := p.s.putBlob(ctx, *m.Config, p.source(*m.Config), nil); err != nil {
 		return Record{}, err
 	}
-	c, err := readManifest(directory(p.s.dir), m)
+	c, err := p.s.readStored(m)
 	if err != nil {
 		return Record{}, err
 	}
