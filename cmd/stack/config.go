@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -109,7 +108,7 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 	st.Project = o.needed(st.Project)
 	switch {
 	case o.lockOnly:
-		return errors.New("cannot lock image digests: registries are not built yet")
+		return o.writeLock(ctx, a, w, st)
 	case o.quiet:
 		return nil
 	case o.hash != "":
@@ -130,7 +129,7 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 		return writeLines(w, st.ModelNames())
 	}
 	if o.digests {
-		if err := refuseDigests(st); err != nil {
+		if err := a.pinImages(ctx, st); err != nil {
 			return err
 		}
 	}

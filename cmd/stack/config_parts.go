@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -67,18 +66,6 @@ func writeImages(w io.Writer, st *spec.Stack) error {
 		lines = append(lines, cmp.Or(s.Image, st.Name+"-"+s.Name))
 	}
 	return writeLines(w, lines)
-}
-
-// refuseDigests names what has no digest to be found by.
-func refuseDigests(st *spec.Stack) error {
-	var errs []error
-	for _, name := range slices.Sorted(slices.Values(st.ServiceNames())) {
-		s := st.Services[name]
-		if s.Image != "" && !strings.Contains(s.Image, "@sha256:") {
-			errs = append(errs, fmt.Errorf("service %q: cannot resolve the digest of image %s: it does not come from a registry that is known here", name, s.Image))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // variableRow is a variable of the file, with Docker Compose's keys.
