@@ -31,7 +31,7 @@ func (a *app) pinImages(ctx context.Context, st *spec.Stack) error {
 	g.SetLimit(parallelImages)
 	for _, name := range slices.Sorted(slices.Values(st.ServiceNames())) {
 		svc := st.Services[name]
-		if svc.Image == "" {
+		if svc.Image == "" || strings.Contains(svc.Image, "@") {
 			continue
 		}
 		g.Go(func() error {
@@ -39,7 +39,7 @@ func (a *app) pinImages(ctx context.Context, st *spec.Stack) error {
 			var err error
 			if !ok {
 				err = errors.New("it does not come from a registry")
-			} else if !strings.Contains(full, "@") {
+			} else {
 				d, rerr := client.Resolve(ctx, full)
 				full, err = full+"@"+d.Digest.String(), rerr
 			}
