@@ -13,6 +13,12 @@ func checkBooleans(m *model, r *report) {
 		for _, item := range s.v.get("env_file").list() {
 			checkBoolean(r, item.get("required"))
 		}
+		for _, kind := range []string{"pre_start", "post_start", "pre_stop"} {
+			for _, hook := range s.v.get(kind).list() {
+				checkBoolean(r, hook.get("privileged"))
+				checkBoolean(r, hook.get("per_replica"))
+			}
+		}
 	}
 }
 

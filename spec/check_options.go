@@ -24,6 +24,17 @@ func checkOptions(m *model, r *report) {
 		})
 		checkLogging(r, s.v.get("logging"))
 	}
+	for _, s := range m.enabled() {
+		s.v.get("storage_opt").each(func(name string, v *value) {
+			switch v.data.(type) {
+			case string, int, nil:
+				if v.kind == scalar {
+					return
+				}
+			}
+			r.add(v.at, "type", fmt.Sprintf("%s must be a string, not %s", name, v.describe()), "")
+		})
+	}
 }
 
 func knownOptions(r *report, options *value, known ...string) {

@@ -19,9 +19,11 @@ func neverHonoured() []string {
 		prefix("services.*.", "net", "dockerfile", "log_driver", "log_opt", "volume_driver", "external_links"),
 		// What the machine's file systems and security modules would have to give.
 		prefix("services.*.", "storage_opt", "volumes.[].bind.selinux"),
+		// Options of device drivers, which are plug-ins of a daemon.
+		prefix("services.*.", "gpus.[].options", "deploy.resources.reservations.devices.[].options"),
 		// A swarm's: several machines, and stores beside the file.
 		prefix("services.*.deploy.", "placement", "labels", "resources.reservations.pids",
-			"resources.reservations.generic_resources", "resources.limits.devices", "resources.limits.generic_resources"),
+			"resources.limits.devices", "resources.limits.generic_resources"),
 		prefix("secrets.*.", "external", "driver", "driver_opts", "template_driver"),
 		prefix("configs.*.", "external", "driver", "driver_opts", "template_driver"),
 		[]string{"networks.*.ipam.options"},
@@ -32,19 +34,17 @@ func neverHonoured() []string {
 // them. The list may only become shorter.
 func pendingKeys() map[string]int {
 	return map[string]int{
-		"jobs":               6,
-		"services.*.build":   4,
-		"services.*.develop": 7,
-		"services.*.runtime": 5,
-		"services.*.gpus":    3,
-		"services.*.deploy.resources.reservations.devices": 3,
-		"services.*.deploy.update_config":                  6,
-		"services.*.deploy.rollback_config":                6,
-		"services.*.deploy.endpoint_mode":                  6,
-		"services.*.x-stack.probe":                         3,
-		"services.*.x-stack.watch":                         7,
-		"services.*.x-stack.once":                          6,
-		"services.*.x-stack.schedule":                      6,
+		"jobs":                              6,
+		"services.*.build":                  4,
+		"services.*.develop":                7,
+		"services.*.runtime":                5,
+		"services.*.deploy.update_config":   6,
+		"services.*.deploy.rollback_config": 6,
+		"services.*.deploy.endpoint_mode":   6,
+		"services.*.x-stack.probe":          3,
+		"services.*.x-stack.watch":          7,
+		"services.*.x-stack.once":           6,
+		"services.*.x-stack.schedule":       6,
 	}
 }
 

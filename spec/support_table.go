@@ -3,12 +3,13 @@ package spec
 import "slices"
 
 const (
-	windows  = "it exists on Windows only"
-	macOnly  = "it means something on macOS only"
-	legacy   = "it is not part of the Compose Specification"
-	oneHost  = "a stack runs on one machine"
-	gpuOpts  = "vendors' specifications of devices take no options"
-	rollouts = "rolling updates are not built yet: changed replicas are replaced at once"
+	windows     = "it exists on Windows only"
+	macOnly     = "it means something on macOS only"
+	legacy      = "it is not part of the Compose Specification"
+	oneHost     = "a stack runs on one machine"
+	gpuOpts     = "vendors' specifications of devices take no options"
+	modelRunner = "it takes a runner of models outside the stack; run one as a service and give its address by environment"
+	rollouts    = "rolling updates are not built yet: changed replicas are replaced at once"
 )
 
 func topSupport() []support {
@@ -18,7 +19,7 @@ func topSupport() []support {
 			"include.[].path", "include.[].env_file", "include.[].project_directory"),
 		warn("it is obsolete", "version"),
 		refuse("jobs are not built yet", "jobs"),
-		refuse("models are not built", "models"),
+		refuse(modelRunner, "models"),
 	)
 }
 
@@ -37,7 +38,7 @@ func serviceSupport() []support {
 			"ports.[].published", "ports.[].protocol", "ports.[].app_protocol"),
 		refuse("builds come with the image store", "build"),
 		warn("watching files is not built yet", "develop"),
-		refuse("providers are not built", "provider"),
+		refuse("it would run a program outside the stack; run what it provides as a service", "provider"),
 		warn("containers outside the stack are reached over an external network", "external_links"),
 		hookSupport("post_start"), hookSupport("pre_stop"),
 		ok("pre_start", "pre_start.[].per_replica"), prefixed("pre_start.[].", containerSupport()),
@@ -68,7 +69,7 @@ func containerSupport() []support {
 		refuse("other runtimes are not built yet", "runtime"),
 		refuse("the container would reach the machine's Docker API", "use_api_socket"),
 		requestSupport("gpus"),
-		refuse("models are not built", "models"),
+		refuse(modelRunner, "models"),
 		refuse(windows, "credential_spec", "isolation", "cpu_count", "cpu_percent"),
 		refuse(legacy, "log_driver", "log_opt", "volume_driver"),
 	)
