@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -57,6 +58,8 @@ type Network interface {
 	// ListenDNS makes the two sockets of the embedded resolver inside a container's
 	// namespace and redirects 127.0.0.11:53 to them.
 	ListenDNS(ctx context.Context, pid int) (udp, tcp *os.File, err error)
+	// Dial connects to an address inside the network namespace of a process.
+	Dial(ctx context.Context, pid int, network, address string) (net.Conn, error)
 	Remove(ctx context.Context) error
 	Lookup(name string) (netns.Network, bool, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -174,6 +175,9 @@ func (f fakeNetwork) Attach(context.Context, []netns.Endpoint, int) ([]netns.Lea
 	return nil, nil
 }
 func (f fakeNetwork) Loopback(context.Context, int) error { return nil }
+func (f fakeNetwork) Dial(context.Context, int, string, string) (net.Conn, error) {
+	return nil, syscall.ECONNREFUSED
+}
 func (f fakeNetwork) Detach(_ context.Context, containers ...string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"syscall"
@@ -91,14 +92,15 @@ func healthWord(h Health) string {
 	return ""
 }
 
-// check runs the probe's command inside the container once.
+// check probes the container once.
 func (c *Controller) check(ctx context.Context, i *Instance) ProbeEntry {
 	entry := ProbeEntry{Start: c.Now()}
-	process, err := c.Store.LoadProcess(i.ID)
-	if err == nil {
-		process.Args, process.Terminal = i.Check.Args(), false
-		entry.ExitCode, entry.Output, err = c.execute(ctx, i.ID, process, i.Probe.TimeoutAt(entry.Start))
+	run := c.checkInside
+	if i.Check.Network() {
+		run = c.checkNetwork
 	}
+	var err error
+	entry.ExitCode, entry.Output, err = run(ctx, i, i.Probe.TimeoutAt(entry.Start))
 	entry.End = c.Now()
 	if err != nil {
 		entry.ExitCode = -1
@@ -106,6 +108,29 @@ func (c *Controller) check(ctx context.Context, i *Instance) ProbeEntry {
 		entry.TimedOut = os.IsTimeout(err)
 	}
 	return entry
+}
+
+// checkInside runs the probe's command inside the container.
+func (c *Controller) checkInside(ctx context.Context, i *Instance, timeout time.Duration) (int, string, error) {
+	process, err := c.Store.LoadProcess(i.ID)
+	if err != nil {
+		return -1, "", err
+	}
+	process.Args, process.Terminal = i.Check.Args(), false
+	return c.execute(ctx, i.ID, process, timeout)
+}
+
+// checkNetwork connects from inside the container's network namespace, with nothing
+// of its image.
+func (c *Controller) checkNetwork(ctx context.Context, i *Instance, timeout time.Duration) (int, string, error) {
+	st, err := c.Runtime.State(ctx, i.ID)
+	if err != nil {
+		return -1, "", err
+	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		return c.Network.Dial(ctx, st.Pid, network, address)
+	}
+	return i.Check.ask(ctx, dial, timeout)
 }
 
 // outputLimit bounds what is kept of a process's output.

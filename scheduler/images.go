@@ -71,7 +71,7 @@ func (c *Controller) describe(i *Instance, svc types.ServiceConfig, img image.Im
 	for _, labels := range []map[string]string{img.Config.Labels, svc.Labels, svc.CustomLabels, t.composeLabels()} {
 		maps.Copy(i.Labels, labels)
 	}
-	check, err := NewProbe(svc.HealthCheck, img.Healthcheck)
+	check, err := ServiceProbe(svc, img.Healthcheck)
 	if err != nil {
 		return fmt.Errorf("service %q: %w", svc.Name, err)
 	}

@@ -47,7 +47,7 @@ func (p *preflight) health(svc types.ServiceConfig) {
 			continue
 		}
 		img, known := p.imageCheck(dep)
-		probe, err := NewProbe(dep.HealthCheck, img)
+		probe, err := ServiceProbe(dep, img)
 		if err != nil || !probe.None() || !known {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/runtime/image"
+	"stack/spec"
 )
 
 // Health is what probes say of a replica, in Docker's words.
@@ -23,8 +24,12 @@ const (
 // Probe is a health check, complete with defaults.
 type Probe struct {
 	// Test is Docker's form: CMD and arguments, or CMD-SHELL and a command line.
-	// Empty means that there is no check.
-	Test          []string
+	// Empty means that there is none.
+	Test []string
+	// HTTP and TCP, of x-stack.probe, are asked from inside the container's network
+	// namespace; at most one of the three is set.
+	HTTP          *spec.HTTPProbe `json:",omitempty"`
+	TCP           uint16          `json:",omitempty"`
 	Interval      time.Duration
 	Timeout       time.Duration
 	StartPeriod   time.Duration
@@ -82,10 +87,11 @@ func (p Probe) over(img *image.Healthcheck) Probe {
 }
 
 func (p Probe) complete() (Probe, error) {
-	if len(p.Test) == 0 || p.Test[0] == "NONE" {
+	if p.None() || !p.Network() && p.Test[0] == "NONE" {
 		return Probe{}, nil
 	}
 	switch {
+	case p.Network():
 	case p.Test[0] != "CMD" && p.Test[0] != "CMD-SHELL":
 		return Probe{}, fmt.Errorf("cannot read health check: test begins with %q, want CMD, CMD-SHELL or NONE", p.Test[0])
 	case len(p.Test) == 1:
@@ -109,12 +115,12 @@ func positive(d, otherwise time.Duration) time.Duration {
 }
 
 // None reports that there is no check.
-func (p Probe) None() bool { return len(p.Test) == 0 }
+func (p Probe) None() bool { return len(p.Test) == 0 && !p.Network() }
 
 // Args is the command to execute inside the container.
 func (p Probe) Args() []string {
 	switch {
-	case p.None():
+	case len(p.Test) == 0:
 		return nil
 	case p.Test[0] == "CMD-SHELL":
 		return []string{"/bin/sh", "-c", p.Test[1]}

@@ -11,6 +11,9 @@ func checkExtension(m *model, r *report) {
 		if mode := s.v.get("network_mode").text(); own.Bandwidth != (Bandwidth{}) && mode != "" && mode != "bridge" && mode != "default" {
 			r.addf(v.get("bandwidth").named(), "extension", "bandwidth has nothing to limit: with network_mode: %s the service has no interface of its own", mode)
 		}
+		if check := s.v.get("healthcheck"); own.Probe != nil && check != nil && !check.get("disable").truth() {
+			r.addf(v.get("probe").named(), "exclusive", "service %q has both healthcheck and x-stack.probe", s.name)
+		}
 		if own.Isolation == IsolationVM {
 			r.add(v.get("isolation").at, "unsupported", "isolation: vm is not supported: virtual machines are not built yet", "")
 		}

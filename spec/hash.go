@@ -13,8 +13,8 @@ import (
 // Hash is the sha256, in hexadecimal, of a service's configuration: what the
 // label com.docker.compose.config-hash holds and `config --hash` prints. As in
 // Compose it leaves out build, pull_policy, the number of replicas, depends_on
-// and profiles: a change of those alone recreates nothing. Extensions (x-*) do not
-// count either. The content of its configs and secrets does.
+// and profiles: a change of those alone recreates nothing. Extensions (x-*) but
+// x-stack.probe do not count either. The content of its configs and secrets does.
 func (s *Stack) Hash(service string) (string, error) {
 	config, ok := s.Services[service]
 	if !ok {
@@ -30,6 +30,17 @@ func (s *Stack) Hash(service string) (string, error) {
 	h.Write(text)
 	for _, o := range objectsOf(s.Project, config) {
 		io.WriteString(h, "\n"+o.id+" "+s.digest(o))
+	}
+	x, err := ServiceExtension(config)
+	if err != nil {
+		return "", fmt.Errorf("cannot hash service %q: %w", service, err)
+	}
+	if x.Probe != nil {
+		probe, err := json.Marshal(x.Probe)
+		if err != nil {
+			return "", fmt.Errorf("cannot hash service %q: %w", service, err)
+		}
+		h.Write(probe)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -9,7 +9,9 @@ func xstackSupport() []support {
 		ok("services.*.x-stack.bandwidth", "services.*.x-stack.bandwidth.ingress", "services.*.x-stack.bandwidth.egress"),
 		ok("networks.*.x-stack.bandwidth", "networks.*.x-stack.bandwidth.ingress", "networks.*.x-stack.bandwidth.egress"),
 		prefixed("services.*.x-stack.", slices.Concat(
-			warn("probes are not built yet", "probe"),
+			ok("probe", "probe.http", "probe.http.port", "probe.http.path", "probe.http.scheme", "probe.http.headers",
+				"probe.tcp", "probe.exec", "probe.interval", "probe.timeout", "probe.retries",
+				"probe.start_period", "probe.start_interval"),
 			warn("watching files is not built yet", "watch"),
 			warn("a one-shot service runs again with each up", "once"),
 			refuse("starting services by schedule is not built yet", "schedule"),

@@ -26,7 +26,10 @@ func TestSupportCoversExtension(t *testing.T) {
 		if line := lineOf(path); line != nil && line.standing != honoured {
 			return // keys below it need no lines
 		}
-		below := defs[strings.TrimPrefix(d.Ref, "#/$defs/")]
+		below := d
+		if d.Ref != "" {
+			below = defs[strings.TrimPrefix(d.Ref, "#/$defs/")]
+		}
 		for key, next := range below.Properties {
 			walk(path+"."+key, next)
 		}

@@ -128,5 +128,9 @@ func healthcheck(p scheduler.Probe) *Healthcheck {
 	if p.None() {
 		return nil
 	}
-	return &Healthcheck{p.Test, p.Interval, p.Timeout, p.StartPeriod, p.StartInterval, p.Retries}
+	test := p.Test
+	if p.Network() {
+		test = []string{"PROBE", p.URL()}
+	}
+	return &Healthcheck{test, p.Interval, p.Timeout, p.StartPeriod, p.StartInterval, p.Retries}
 }
