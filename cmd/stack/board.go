@@ -57,7 +57,7 @@ func (b *board) show(ev *scheduler.Event) {
 func (b *board) note(title, name, note string) {
 	for _, r := range b.rows {
 		if r.title == title && r.name == name {
-			r.note = note
+			r.note, r.took = note, time.Since(r.begun)
 		}
 	}
 }
