@@ -51,6 +51,9 @@ type Network struct {
 	// Bandwidth is for all endpoints together.
 	Bandwidth Bandwidth `json:",omitzero"`
 	Labels    map[string]string
+	// Options are those of the allocator of addresses, which knows none: they are
+	// kept to be shown.
+	Options map[string]string `json:",omitempty"`
 }
 
 // Pool is one subnet of a network.

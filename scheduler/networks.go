@@ -98,6 +98,7 @@ func network(p *types.Project, key string) (netns.Network, error) {
 	if err := networkOptions(&n, c.DriverOpts); err != nil {
 		return n, err
 	}
+	n.Options = c.Ipam.Options
 	for _, pool := range c.Ipam.Config {
 		np, err := networkPool(pool)
 		if err != nil {

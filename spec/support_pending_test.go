@@ -22,11 +22,10 @@ func neverHonoured() []string {
 		// Options of device drivers, which are plug-ins of a daemon.
 		prefix("services.*.", "gpus.[].options", "deploy.resources.reservations.devices.[].options"),
 		// A swarm's: several machines, and stores beside the file.
-		prefix("services.*.deploy.", "placement", "labels", "resources.reservations.pids",
+		prefix("services.*.deploy.", "placement", "resources.reservations.pids",
 			"resources.limits.devices", "resources.limits.generic_resources"),
 		prefix("secrets.*.", "external", "driver", "driver_opts", "template_driver"),
 		prefix("configs.*.", "external", "driver", "driver_opts", "template_driver"),
-		[]string{"networks.*.ipam.options"},
 	)
 }
 

@@ -128,7 +128,7 @@ func deploySupport() []support {
 			"resources.limits.cpus", "resources.limits.memory", "resources.limits.pids", "resources.reservations.memory",
 			"resources.reservations.cpus", // a share of a busy machine
 			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts", "restart_policy.delay", "restart_policy.window"),
-		warn("labels of a service are shown nowhere; give the container labels", "labels"),
+		ok("labels"), // of the service: inspect shows them, containers have labels of their own
 		warn(rollouts, "update_config", "rollback_config"),
 		warn("names resolve to every replica", "endpoint_mode"),
 		warn(oneHost, "placement", "resources.reservations.pids"),
@@ -144,7 +144,7 @@ func networkSupport() []support {
 		ok("name", "driver", "external", "external.name", "internal", "attachable", "labels", "enable_ipv4", "enable_ipv6",
 			"ipam", "ipam.driver", "ipam.config", "ipam.config.[].subnet", "ipam.config.[].gateway",
 			"ipam.config.[].ip_range", "ipam.config.[].aux_addresses", "driver_opts"),
-		warn("there is one allocator of addresses", "ipam.options"),
+		ok("ipam.options"), // shown, as by Docker: the one allocator has none
 	)
 }
 

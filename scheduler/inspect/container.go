@@ -40,6 +40,9 @@ type Container struct {
 	Mounts          []Mount
 	Config          Config
 	NetworkSettings NetworkSettings
+	// ServiceLabels are the deploy.labels of its service; not one of Docker's keys,
+	// whose services belong to Swarm.
+	ServiceLabels map[string]string `json:",omitempty"`
 	// Warnings are what this machine could not do as asked; not one of Docker's keys.
 	Warnings []string `json:",omitempty"`
 }
@@ -94,6 +97,9 @@ func NewContainer(f Facts) Container {
 		RestartCount: i.Restarts, Driver: "overlay", Platform: "linux",
 		Config: config(f), HostConfig: hostConfig(f), Mounts: mounts(f), NetworkSettings: networkSettings(f),
 		Args: []string{}, Warnings: i.Warnings,
+	}
+	if d := f.Details.Service.Deploy; d != nil {
+		c.ServiceLabels = d.Labels
 	}
 	if len(i.Command) > 0 {
 		c.Path, c.Args = i.Command[0], append(c.Args, i.Command[1:]...)

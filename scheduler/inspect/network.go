@@ -112,8 +112,9 @@ type Network struct {
 
 // IPAM is how a network's addresses are given out.
 type IPAM struct {
-	Driver string
-	Config []Subnet
+	Driver  string
+	Options map[string]string
+	Config  []Subnet
 }
 
 // Subnet is one range of addresses.
@@ -137,7 +138,7 @@ type NetworkContainer struct {
 func NewNetwork(n netns.Network, leases []netns.Lease) Network {
 	out := Network{
 		Name: n.Name, ID: n.ID, Scope: "local", Driver: "bridge", EnableIPv4: true, EnableIPv6: n.IPv6,
-		IPAM: IPAM{Driver: "default", Config: []Subnet{}}, Internal: n.Internal,
+		IPAM: IPAM{Driver: "default", Options: n.Options, Config: []Subnet{}}, Internal: n.Internal,
 		Containers: map[string]NetworkContainer{}, Options: networkOptions(n), Labels: n.Labels,
 	}
 	if out.Labels == nil {
