@@ -4,6 +4,8 @@ GOFLAGS += -trimpath
 PREFIX  ?= /usr/local
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The entry of `stack oci`, see cmd/stack/entry.go.
+ENTRY   := -E main.entry
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
@@ -12,7 +14,8 @@ export CGO_ENABLED = 0
 .PHONY: build install test test-v2 lint fuzz bench conformance demo clean deps
 
 build: ## both binaries, static, into bin/
-	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stack ./cmd/stack-shim
+	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS) $(ENTRY)' -o bin/ ./cmd/stack
+	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stack-shim
 	@ln -sf stack-shim bin/stack-oci
 
 install: build ## the two binaries side by side
