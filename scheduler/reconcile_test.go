@@ -475,3 +475,5 @@ func checkConverged(t *rapid.T, want Want, w *world) {
 		}
 	}
 }
+
+func (w *world) ended() *runtime.Exit { return &runtime.Exit{At: w.now} }

@@ -109,8 +109,8 @@ func (l Layout) RemoveVolume(name string) error {
 // seenVolumes reads the volumes that matter: the wished ones, and on the way down
 // all of the project's.
 func (c *Controller) seenVolumes() map[string]string {
-	seen := map[string]string{}
 	if c.want.Down {
+		seen := map[string]string{}
 		all, err := c.Store.Layout.ListVolumes()
 		if err != nil {
 			c.Log.Warn("cannot list volumes", "error", err)
@@ -122,8 +122,14 @@ func (c *Controller) seenVolumes() map[string]string {
 		}
 		return seen
 	}
-	for _, o := range c.want.Volumes {
-		if v, err := c.Store.Layout.LoadVolume(o.Name); err == nil {
+	return c.Store.Layout.hashesOf(c.want.Volumes)
+}
+
+// hashesOf maps the names of those of the volumes that exist to their VolumeHash.
+func (l Layout) hashesOf(volumes map[string]Object) map[string]string {
+	seen := map[string]string{}
+	for _, o := range volumes {
+		if v, err := l.LoadVolume(o.Name); err == nil {
 			seen[o.Name] = v.Hash
 		}
 	}

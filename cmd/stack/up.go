@@ -30,6 +30,7 @@ type upOptions struct {
 	quietPull    bool
 	pull         string
 	yes          bool
+	dryRun       bool
 }
 
 func newUp(a *app) *cobra.Command {
@@ -66,6 +67,7 @@ func newUp(a *app) *cobra.Command {
 	f.StringVar(&o.exitCodeFrom, "exit-code-from", "", "return this service's exit code (implies --abort-on-container-exit)")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
 	timeoutFlag(cmd, c)
 	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
@@ -79,6 +81,10 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 		return err
 	}
 	if err := o.prepare(st); err != nil {
+		return err
+	}
+	if o.dryRun {
+		_, err := a.showPlan(ctx, st, o.cmd, "table")
 		return err
 	}
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stack/scheduler"
+	"stack/spec"
+)
+
+// changesAhead is the exit code of plan when there is something to do.
+const changesAhead = exitError(2)
+
+type planOptions struct {
+	upOptions
+	format string
+}
+
+func newPlan(a *app) *cobra.Command {
+	o := &planOptions{}
+	c := &o.cmd
+	c.Verb = scheduler.VerbUp
+	cmd := &cobra.Command{
+		Use:   "plan [SERVICE...]",
+		Short: "Show what up would do, and why; exit 2 if that is anything",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Services = args
+			return runPlan(cmd.Context(), a, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "table", "table or json")
+	f.BoolVar(&c.NoDeps, "no-deps", false, "leave dependencies alone")
+	f.BoolVar(&c.ForceRecreate, "force-recreate", false, "replace containers even if nothing changed")
+	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
+	return cmd
+}
+
+func runPlan(ctx context.Context, a *app, o *planOptions) error {
+	st, err := a.loadFor(ctx, o.cmd.Services...)
+	if err != nil {
+		return err
+	}
+	if err := o.prepare(st); err != nil {
+		return err
+	}
+	changes, err := a.showPlan(ctx, st, o.cmd, o.format)
+	if err == nil && changes {
+		return changesAhead
+	}
+	return err
+}
+
+// showPlan prints what a command would do and reports whether it is anything.
+func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Command, format string) (bool, error) {
+	if err := a.root(); err != nil {
+		return false, err
+	}
+	images, err := a.openImages()
+	if err != nil {
+		return false, err
+	}
+	p, err := a.storeOf(st.Name).Preview(ctx, images, st, cmd, time.Now())
+	if err != nil {
+		return false, err
+	}
+	switch format {
+	case "table":
+		for line := range strings.Lines(p.String()) {
+			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
+		}
+	case "json":
+		err = json.NewEncoder(a.stdout).Encode(p)
+	default:
+		return false, fmt.Errorf("unknown format %q: table or json", format)
+	}
+	return !p.Empty(), err
+}

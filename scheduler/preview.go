@@ -1,0 +1,118 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/runtime/image"
+	"stack/spec"
+)
+
+// Preview is the whole way that a command would go, from the records and the images
+// of this machine: nothing is started, and no registry is asked.
+func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd Command, now time.Time) (Plan, error) {
+	w, err := s.LoadWish()
+	if err != nil {
+		return Plan{}, err
+	}
+	g, err := NewGraph(st.Project)
+	if err != nil {
+		return Plan{}, err
+	}
+	w, services, err := edit(w, st, g, cmd)
+	if err != nil {
+		return Plan{}, err
+	}
+	want, err := NewWant(w)
+	if err != nil {
+		return Plan{}, err
+	}
+	seen, err := s.look(want, now)
+	if err != nil {
+		return Plan{}, err
+	}
+	for name := range st.Services {
+		seen.Digests[name] = "" // what no command looks for stays
+	}
+	for _, name := range services {
+		if err := lookForImages(ctx, images, &seen, st.Project, name); err != nil {
+			return Plan{}, err
+		}
+	}
+	return Foresee(want, seen, now), nil
+}
+
+// Standing is where the services stand with regard to what was last asked of them,
+// from the records, for when no controller answers.
+func (s *Store) Standing(now time.Time) (Plan, error) {
+	w, err := s.LoadWish()
+	if err != nil || w.Stack == nil {
+		return Plan{}, err
+	}
+	want, err := NewWant(w)
+	if err != nil {
+		return Plan{}, err
+	}
+	seen, err := s.look(want, now)
+	if err != nil {
+		return Plan{}, err
+	}
+	for name := range w.Stack.Services {
+		seen.Digests[name] = ""
+	}
+	return Reconcile(want, seen, now), nil
+}
+
+// look reads the world from the records, without images.
+func (s *Store) look(want Want, now time.Time) (Observed, error) {
+	seen := Observed{Networks: map[string]string{}, Digests: map[string]string{}, Sources: map[string]map[string]string{}}
+	made, err := s.loadNetworks()
+	if err != nil {
+		return seen, err
+	}
+	for key, n := range made {
+		seen.Networks[key] = n.Hash
+	}
+	seen.Volumes = s.Layout.hashesOf(want.Volumes)
+	seen.Instances, err = s.Current(now)
+	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
+	return seen, err
+}
+
+// lookForImages notes the digests of a service's image and of those that it mounts.
+// One that is not on this machine is left out: it is to be resolved.
+func lookForImages(ctx context.Context, images Images, seen *Observed, p *types.Project, service string) error {
+	svc := p.Services[service]
+	delete(seen.Digests, service)
+	resolve := func(ref, platform string) (image.Image, bool, error) {
+		img, err := images.Resolve(ctx, image.Absolute(ref, p.WorkingDir), platform)
+		if errors.Is(err, image.ErrNotFound) {
+			return img, false, nil
+		}
+		if err != nil {
+			return img, false, fmt.Errorf("service %q: %w", service, err)
+		}
+		return img, true, nil
+	}
+	sources := map[string]string{}
+	for _, v := range svc.Volumes {
+		if v.Type != types.VolumeTypeImage {
+			continue
+		}
+		img, here, err := resolve(v.Source, "")
+		if err != nil || !here {
+			return err
+		}
+		sources[v.Source] = img.Digest
+	}
+	img, here, err := resolve(svc.Image, svc.Platform)
+	if err == nil && here {
+		seen.Digests[service], seen.Sources[service] = img.Digest, sources
+	}
+	return err
+}
