@@ -159,3 +159,13 @@ func (m *machine) awaitFile(name, want string) {
 		}
 	}
 }
+
+// process writes a file for exec --process.
+func (m *machine) process(p specs.Process) string {
+	m.t.Helper()
+	text, err := json.Marshal(p)
+	check(m.t, err)
+	name := filepath.Join(m.t.TempDir(), "process.json")
+	check(m.t, os.WriteFile(name, text, 0o600))
+	return name
+}
