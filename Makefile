@@ -42,9 +42,10 @@ lint: ## formatting, vet, staticcheck, known vulnerabilities where the database 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(or $(FUZZTIME),20s)
 
-bench: build ## up and down beside a raw floor and docker compose
+bench: build ## up and down, pull and unpack beside a raw floor and docker compose
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stackbench
 	bin/stackbench
+	@.ci/bench-images bin/stack
 
 conformance: build ## opencontainers/runtime-tools' validation suite against `stack oci`
 	.ci/conformance/run
