@@ -45,6 +45,7 @@ type psEntry struct {
 	CreatedAt                                         string
 	Created                                           int64
 	RunningFor                                        string
+	Ports                                             string
 	Publishers                                        []publisher
 	Labels                                            string
 	Error                                             string   `json:",omitempty"`
@@ -68,7 +69,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		ID: i.ID, Name: i.Name, Names: i.Name, Image: i.Image, Command: strings.Join(i.Command, " "),
 		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
 		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
-		Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
+		Ports: portsText(i), Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
 		HostUserNS: i.HostUserNS, Privileged: i.Privileged,
 	}
 	if i.Health != scheduler.HealthNone {

@@ -39,7 +39,7 @@ func newPs(a *app) *cobra.Command {
 	f.BoolVarP(&o.all, "all", "a", false, "also stopped containers and those of run")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "only IDs")
 	f.BoolVar(&o.services, "services", false, "only services")
-	f.StringVar(&o.format, "format", "table", "table or json")
+	f.StringVar(&o.format, "format", "table", "table, json or a Go template")
 	f.StringArrayVar(&o.status, "status", nil, "created, running, paused, restarting, exited, …")
 	f.StringArrayVar(&o.filter, "filter", nil, "status=…")
 	f.BoolVar(&o.noTrunc, "no-trunc", false, "full values")
@@ -116,7 +116,11 @@ func (o *psOptions) print(w io.Writer, s *scheduler.Store, shown []*scheduler.In
 	case o.format == "table":
 		return o.table(w, shown)
 	default:
-		return fmt.Errorf("unknown format %q: table or json", o.format)
+		rows := make([]psEntry, len(shown))
+		for n, i := range shown {
+			rows[n] = psRow(s, i)
+		}
+		return printRows(w, o.format, rows)
 	}
 	return nil
 }
