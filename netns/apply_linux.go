@@ -44,7 +44,10 @@ func (h *Host) Apply(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return h.repair(ctx, c, networks)
+	if err := h.repair(ctx, c, networks); err != nil {
+		return err
+	}
+	return errorsOf(h.watch(networks), h.leadAll(ctx, true))
 }
 
 // applyMachine does what needs the machine-wide lock.
@@ -76,7 +79,7 @@ func (h *Host) applyMachine(ctx context.Context, c Config) ([]Network, error) {
 	if err := h.applyFirewall(); err != nil {
 		return nil, err
 	}
-	if err := h.localnet(c, networks); err != nil {
+	if err := errorsOf(h.localnet(c, networks), h.recordServices(c, networks)); err != nil {
 		return nil, err
 	}
 	rest, err := h.records()
@@ -196,6 +199,9 @@ func (h *Host) settle(r *record, n Network, old record, records []record, v *ker
 		return fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	n.Pools = pools
+	if n.ServicePools, err = n.settleServices(old.Network.ServicePools, taken); err != nil {
+		return fmt.Errorf("network %s: %w", n.Name, err)
+	}
 	r.Network = n
 	if replaced {
 		return h.dropLeases(n)

@@ -36,9 +36,11 @@ func (h *Host) Attach(ctx context.Context, eps []Endpoint, pid int) ([]Lease, er
 	if err != nil {
 		return nil, fmt.Errorf("cannot attach container %s: %w", short(container), err)
 	}
-	h.mu.Lock()
-	h.live[container] = process{pid, s.id}
-	h.mu.Unlock()
+	var networks []string
+	for _, e := range eps {
+		networks = append(networks, e.Network)
+	}
+	h.settleIn(container, process{pid, s.id}, networks)
 	if err := h.publish(container); err != nil {
 		return nil, errors.Join(err, h.detach(container))
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Balance brings up to date what changes when containers become ready or cease
-// to be: where c's ports lead. It looks at nothing else, where Apply looks at
+// to be: where c's ports lead, and what the records say of services. Lead follows. It looks at nothing else, where Apply looks at
 // everything, and does nothing before the first Apply of this Host. c.Networks is
 // not read.
 func (h *Host) Balance(ctx context.Context, c Config) error {
@@ -34,6 +34,9 @@ func (h *Host) Balance(ctx context.Context, c Config) error {
 	a.config = c
 	h.applied = &a
 	h.mu.Unlock()
+	if err := h.recordServices(c, a.networks); err != nil {
+		return err
+	}
 	if err := h.localnet(c, a.networks); err != nil {
 		return err
 	}

@@ -304,6 +304,7 @@ func (h *Host) takenSubnets(others []record, v *kernelView) ([]netip.Prefix, err
 		for _, p := range r.Network.Pools {
 			out = append(out, p.Subnet.Masked())
 		}
+		out = append(out, r.Network.ServicePools...)
 	}
 	return out, nil
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Networks  []Network
 	Endpoints []Endpoint
 	Ports     []Port
+	Services  []Service
 }
 
 // Network is one bridge. Its record is networks/ID/network.json (Version 1).
@@ -41,6 +42,8 @@ type Network struct {
 	// Pools are the subnets. Those without a Subnet are chosen by Apply, clear of
 	// the host's routes and other networks, sized to hold Size addresses.
 	Pools []Pool
+	// ServicePools are the ranges of service addresses, chosen by Apply.
+	ServicePools []netip.Prefix `json:",omitempty"`
 	// Size is the number of endpoints to expect (replicas plus surge).
 	Size       int
 	IPv6       bool
@@ -65,6 +68,17 @@ type Pool struct {
 	Reserved map[string]netip.Addr
 }
 
+// Service is what one service is to be on one network: an address of its own,
+// balanced over its backends.
+type Service struct {
+	Name    string
+	Network string
+	// Names are what resolvers answer with the address: the service's, its aliases.
+	Names []string
+	// Backends are the containers that take new connections.
+	Backends []string
+}
+
 // Endpoint is one interface of one container.
 type Endpoint struct {
 	// Container is the container's ID; Network the network's.
@@ -82,6 +96,9 @@ type Endpoint struct {
 	// name, short ID, service, aliases. SharedNames (service, aliases) may belong
 	// to several containers; all their addresses are answered.
 	Names []string
+	// Service is the service whose replica it is, empty for one-offs. Names that
+	// the service has too are the service's.
+	Service string `json:",omitempty"`
 	// Hostname is what reverse lookups answer (see Lease).
 	Hostname string
 	// MTU 0 takes the network's.
@@ -121,6 +138,7 @@ type Lease struct {
 	IPv6      netip.Addr
 	MAC       string
 	Names     []string
+	Service   string `json:",omitempty"`
 	// Hostname is the name that reverse lookups answer (the container's name).
 	Hostname  string
 	Bandwidth Bandwidth `json:",omitzero"`

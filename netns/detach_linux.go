@@ -48,6 +48,7 @@ func (h *Host) detach(containers ...string) error {
 		delete(h.live, c)
 	}
 	h.mu.Unlock()
+	h.forgetDead(containers)
 	// Links whose record was lost are known by their alias.
 	lost := slices.DeleteFunc(slices.Clone(containers), func(c string) bool {
 		return slices.ContainsFunc(leases, func(l Lease) bool { return l.Container == c })

@@ -17,8 +17,14 @@
 //	                └─▶ accepts in other people's tables, forwarding, repair
 //	Attach   Endpoint ─▶ lease (shared writes of leases.json) ─▶ plug ─▶ two
 //	         batches of route requests, one of them inside the container
+//	Balance  services.json, the project's ports, the tables inside its containers
 //	Detach   ports away ─▶ link away (all callers' at once) ─▶ lease away
 //	Observe  records against what look() dumps ─▶ Seen
+//
+// A service has an address beside the subnets (vip.go). Its clients are led to a
+// backend inside their own namespaces (inside.go), where also the resolver is; so
+// services see who calls, and the host has no part in it. Stacks that share a
+// network read each other's records and wake each other (notify.go).
 //
 // A lease is written before its link is made and dropped after the link is gone,
 // so every link has a record; should the record be lost, the link's alias names

@@ -13,11 +13,12 @@ import (
 	"sync"
 )
 
-// recordVersion and leaseVersion are the formats this program writes and the
+// recordVersion and the others are the formats this program writes and the
 // newest it reads.
 const (
-	recordVersion = 1
-	leaseVersion  = 1
+	recordVersion  = 1
+	leaseVersion   = 1
+	serviceVersion = 1
 )
 
 // record is networks/ID/network.json.
@@ -36,9 +37,16 @@ type leaseFile struct {
 	Leases  []Lease
 }
 
+// serviceFile is networks/ID/services.json.
+type serviceFile struct {
+	Version  int
+	Services []ServiceLease
+}
+
 // entry is one network's directory, cached as long as its files don't change.
 type entry struct {
 	id, dir string
+	self    string // see store
 
 	serve   sync.Mutex // one batch of lease calls at a time
 	queueMu sync.Mutex
@@ -46,6 +54,7 @@ type entry struct {
 
 	mu                      sync.Mutex // guards what follows
 	recordStamp, leaseStamp stamp
+	serviceStamp            stamp
 	cached                  state
 	last                    map[bool]netip.Addr // latest lease, by Is4
 	held                    map[netip.Addr]string
@@ -56,8 +65,11 @@ type state struct {
 	record        record
 	leases        []leaseLine
 	taken         map[netip.Addr]string // address to container
+	services      []ServiceLease
 	recordChanged bool
 	leasesChanged bool
+
+	servicesChanged bool
 }
 
 // leaseLine keeps a lease's encoding: rewriting the file then costs a copy.
@@ -90,6 +102,21 @@ func (e *entry) view() (record, []Lease, error) {
 	return r, leases, nil
 }
 
+// served is the part of view that leads clients to services, not to be changed;
+// version is another one when it is.
+func (e *entry) served() (n Network, services []ServiceLease, version string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err = e.refresh(); err != nil {
+		return Network{}, nil, "", err
+	}
+	return e.cached.record.Network, e.cached.services, fmt.Sprint(e.id, e.recordStamp, e.serviceStamp), nil
+}
+
+func (e *entry) forget() {
+	e.cached, e.recordStamp, e.leaseStamp, e.serviceStamp = state{}, stamp{}, stamp{}, stamp{}
+}
+
 // network is view without the leases.
 func (e *entry) network() (Network, error) {
 	e.mu.Lock()
@@ -119,7 +146,7 @@ func (e *entry) update(change func(*state) error) error {
 		err = e.write()
 	}
 	if err != nil {
-		e.cached, e.recordStamp, e.leaseStamp = state{}, stamp{}, stamp{} // forget the half-made change
+		e.forget() // the half-made change
 	}
 	return err
 }
@@ -136,7 +163,7 @@ func (e *entry) remove() error {
 		return err
 	}
 	defer lock.Close()
-	e.cached, e.recordStamp, e.leaseStamp = state{}, stamp{}, stamp{}
+	e.forget()
 	if err := os.RemoveAll(e.dir); err != nil {
 		return fmt.Errorf("cannot remove the record of network %s: %w", e.id, err)
 	}
@@ -146,11 +173,13 @@ func (e *entry) remove() error {
 func (e *entry) recordPath() string { return filepath.Join(e.dir, "network.json") }
 func (e *entry) leasePath() string  { return filepath.Join(e.dir, "leases.json") }
 
+func (e *entry) servicePath() string { return filepath.Join(e.dir, "services.json") }
+
 // refresh reads the files that changed since they were last read.
 func (e *entry) refresh() error {
 	at, err := stampOf(e.recordPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		e.cached, e.recordStamp, e.leaseStamp = state{}, stamp{}, stamp{}
+		e.forget()
 		return fmt.Errorf("%w: %s", ErrNotFound, e.id)
 	}
 	if err != nil {
@@ -172,6 +201,31 @@ func (e *entry) refresh() error {
 		}
 		e.leaseStamp = at
 	}
+	return e.readServices()
+}
+
+// readServices reads the services if they changed; most networks of old have none.
+func (e *entry) readServices() error {
+	at, err := stampOf(e.servicePath())
+	if errors.Is(err, fs.ErrNotExist) {
+		e.cached.services, e.serviceStamp = nil, stamp{}
+		return nil
+	}
+	if err == nil && at == e.serviceStamp {
+		return nil
+	}
+	var f serviceFile
+	b, err2 := os.ReadFile(e.servicePath())
+	if err := errorsOf(err, err2); err != nil {
+		return fmt.Errorf("cannot read services of network %s: %w", e.id, err)
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return fmt.Errorf("cannot read %s: %w", e.servicePath(), err)
+	}
+	if f.Version > serviceVersion {
+		return fmt.Errorf("cannot read %s: version %d was written by a newer stack", e.servicePath(), f.Version)
+	}
+	e.cached.services, e.serviceStamp = f.Services, at
 	return nil
 }
 
@@ -234,6 +288,14 @@ func (e *entry) write() error {
 		st.leasesChanged = false
 		e.leaseStamp, _ = stampOf(e.leasePath())
 	}
+	if st.servicesChanged {
+		if err := writeJSON(e.servicePath(), serviceFile{serviceVersion, st.services}); err != nil {
+			return err
+		}
+		st.servicesChanged = false
+		e.serviceStamp, _ = stampOf(e.servicePath())
+		e.tell()
+	}
 	return nil
 }
 
@@ -277,6 +339,11 @@ func (st *state) drop(gone func(Lease) bool) (dropped []Lease) {
 		dropped = append(dropped, l.Lease)
 		return true
 	})
-	st.leasesChanged = st.leasesChanged || len(dropped) > 0
+	if len(dropped) == 0 {
+		return nil
+	}
+	st.leasesChanged = true
+	// An address that is free may be another's soon.
+	st.withdraw(func(a netip.Addr) bool { _, leased := st.taken[a]; return !leased })
 	return dropped
 }

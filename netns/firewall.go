@@ -38,6 +38,10 @@ const (
 	fieldPort  field = "inet_service"
 	// fieldSlot is an interval of slots, the last part of a balanced map's key.
 	fieldSlot field = "slot"
+	// fieldIndex is a number that is drawn, too, but one by one.
+	fieldIndex field = "index"
+	// fieldVerdict is where a map leads: "goto CHAIN".
+	fieldVerdict field = "verdict"
 )
 
 // element is a set's member in text, one string a field.
@@ -207,6 +211,44 @@ func portSets(ports []Port, targets map[string]target) []set {
 	}
 }
 
+// change is what turns one table into another of the same rules: members of sets,
+// and the chains that maps led to and lead to.
+type change struct {
+	sets       []setChange
+	begin, end []string
+}
+
+type setChange struct {
+	set
+	remove, add []element
+}
+
+func (c change) empty() bool { return len(c.sets) == 0 }
+
+func changeOf(have map[string][]element, want []set) (c change) {
+	var had []set
+	for _, s := range want {
+		remove, add := difference(have[s.Name], s.Elements)
+		if len(remove)+len(add) > 0 {
+			c.sets = append(c.sets, setChange{s, remove, add})
+		}
+		had = append(had, set{Elements: have[s.Name]})
+	}
+	before, after := spreadChains(had), spreadChains(want)
+	c.begin, c.end = missing(after, before), missing(before, after)
+	return c
+}
+
+// missing names the chains of all that are not among those.
+func missing(all, those []chain) (names []string) {
+	for _, c := range all {
+		if !slices.ContainsFunc(those, func(o chain) bool { return o.Name == c.Name }) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // difference tells which elements to remove from have, and which to add, so that
 // it becomes want.
 func difference(have, want []element) (remove, add []element) {
@@ -243,7 +285,7 @@ func quoted(fields []string) string {
 	out := make([]string, len(fields))
 	for i, f := range fields {
 		_, err := netip.ParseAddr(f)
-		if err == nil || f == "tcp" || f == "udp" || strings.Trim(f, "0123456789-") == "" {
+		if err == nil || f == "tcp" || f == "udp" || strings.HasPrefix(f, "goto ") || strings.Trim(f, "0123456789-") == "" {
 			out[i] = f
 		} else {
 			out[i] = `"` + f + `"`
@@ -274,8 +316,11 @@ func (s set) String() string {
 	if len(s.Data) > 0 {
 		kind, types = "map", types+" : "+joinFields(s.Data)
 	}
+	if s.balanced() || s.numbered() {
+		types = "typeof " + typeofFields(s.Key) + " : " + typeofFields(s.Data)
+	}
 	if s.balanced() {
-		types = "typeof " + typeofFields(s.Key) + " : " + typeofFields(s.Data) + "\n\t\tflags interval"
+		types += "\n\t\tflags interval"
 	}
 	text := fmt.Sprintf("\t%s %s {\n\t\t%s\n", kind, s.Name, types)
 	if len(s.Elements) > 0 {
@@ -292,12 +337,15 @@ func (s set) String() string {
 // balanced says that the key ends with a slot.
 func (s set) balanced() bool { return s.Key[len(s.Key)-1] == fieldSlot }
 
+// numbered says that the key ends with an index.
+func (s set) numbered() bool { return s.Key[len(s.Key)-1] == fieldIndex }
+
 // typeofFields is joinFields in the words that nft needs where a part of the key
 // has no type with a name.
 func typeofFields(fields []field) string {
 	words := map[field]string{
 		fieldProto: "meta l4proto", fieldIPv4: "ip daddr", fieldIPv6: "ip6 daddr",
-		fieldPort: "th dport", fieldSlot: "numgen random mod 65536",
+		fieldPort: "th dport", fieldSlot: "numgen random mod 65536", fieldIndex: "numgen random mod 65536",
 	}
 	out := make([]string, len(fields))
 	for i, f := range fields {

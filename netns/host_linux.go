@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 
@@ -41,6 +42,12 @@ type Host struct {
 	live    map[string]process // containers' first processes
 	bridges map[string]int     // network ID to link index
 	hairpin bool               // see portMode
+
+	residents map[string]*resident // containers with a table inside
+	snapshots map[string]*snapshot // by version
+	lastShift *shift
+	changed   func() // see Watch
+	watched   map[string]*net.UnixConn
 }
 
 // process is a container's first process as it was seen: a pid that was given to
@@ -56,6 +63,9 @@ func Open(o Options) (*Host, error) {
 		return nil, errors.New("cannot open host network: no state directory")
 	}
 	h := &Host{o: o, log: o.Log, store: newStore(o.State), live: map[string]process{}, bridges: map[string]int{}}
+	h.store.self = socketName(o.Project)
+	h.residents, h.snapshots = map[string]*resident{}, map[string]*snapshot{}
+	h.watched = map[string]*net.UnixConn{}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -120,6 +130,14 @@ func openDumps(protocol int) (*nl.SocketHandle, error) {
 
 // Close releases the sockets. Nothing on the machine changes.
 func (h *Host) Close() error {
+	h.mu.Lock()
+	for _, c := range h.watched {
+		c.Close()
+	}
+	for _, r := range h.residents {
+		r.Close()
+	}
+	h.mu.Unlock()
 	if h.table != nil {
 		h.table.Close()
 	}

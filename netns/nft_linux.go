@@ -88,24 +88,37 @@ func elementsOf(r ruleset) map[string][]element {
 	return out
 }
 
-// update changes the sets' members only.
+// update changes the sets' members only, and the chains that maps lead to.
 func (t *table) update(want ruleset) (changed bool, err error) {
-	for _, s := range want.Sets {
-		remove, add := difference(t.elements[s.Name], s.Elements)
-		ref, err := t.set(s)
+	return t.change(changeOf(t.elements, want.Sets))
+}
+
+// change carries out what changeOf computed, in one transaction.
+func (t *table) change(c change) (changed bool, err error) {
+	if c.empty() {
+		return false, nil
+	}
+	ref := t.ref()
+	for _, name := range c.begin {
+		t.conn.AddChain(&nftables.Chain{Name: name, Table: ref})
+		if err := t.addRules(spreadChain(name)); err != nil {
+			return false, err
+		}
+	}
+	for _, s := range c.sets {
+		ref, err := t.set(s.set)
 		if err != nil {
 			return false, err
 		}
-		if err := inChunks(remove, s, ref, t.conn.SetDeleteElements); err != nil {
+		if err := inChunks(s.remove, s.set, ref, t.conn.SetDeleteElements); err != nil {
 			return false, err
 		}
-		if err := inChunks(add, s, ref, t.conn.SetAddElements); err != nil {
+		if err := inChunks(s.add, s.set, ref, t.conn.SetAddElements); err != nil {
 			return false, err
 		}
-		changed = changed || len(remove)+len(add) > 0
 	}
-	if !changed {
-		return false, nil
+	for _, name := range c.end {
+		t.conn.DelChain(&nftables.Chain{Name: name, Table: ref})
 	}
 	if err := t.conn.Flush(); err != nil {
 		return false, fmt.Errorf("cannot change table inet %s: %w", t.name, err)
@@ -132,15 +145,27 @@ func inChunks(all []element, s set, ref *nftables.Set, do func(*nftables.Set, []
 
 // install replaces the whole table in one transaction.
 func (t *table) install(want ruleset) error {
-	ref := t.ref()
 	there, err := t.exists()
 	if err != nil {
 		return err
 	}
-	if there {
+	return t.write(want, there)
+}
+
+// write makes the table; replace says that there is one to delete first.
+func (t *table) write(want ruleset, replace bool) error {
+	ref := t.ref()
+	if replace {
 		t.conn.DelTable(ref)
 	}
 	t.conn.CreateTable(ref)
+	for _, c := range want.Chains { // first: maps may lead to them
+		r, err := t.chain(c)
+		if err != nil {
+			return err
+		}
+		t.conn.AddChain(r)
+	}
 	for i, s := range want.Sets {
 		r, err := t.set(s)
 		if err != nil {
@@ -155,23 +180,24 @@ func (t *table) install(want ruleset) error {
 		}
 	}
 	for _, c := range want.Chains {
-		r, err := t.chain(c)
-		if err != nil {
+		if err := t.addRules(c); err != nil {
 			return err
-		}
-		t.conn.AddChain(r)
-	}
-	for _, c := range want.Chains {
-		for _, text := range c.Rules {
-			exprs, err := compile(text)
-			if err != nil {
-				return err
-			}
-			t.conn.AddRule(&nftables.Rule{Table: ref, Chain: &nftables.Chain{Name: c.Name, Table: ref}, Exprs: exprs})
 		}
 	}
 	if err := t.conn.Flush(); err != nil {
 		return fmt.Errorf("cannot install table inet %s: %w", t.name, err)
+	}
+	return nil
+}
+
+func (t *table) addRules(c chain) error {
+	ref := t.ref()
+	for _, text := range c.Rules {
+		exprs, err := compile(text)
+		if err != nil {
+			return err
+		}
+		t.conn.AddRule(&nftables.Rule{Table: ref, Chain: &nftables.Chain{Name: c.Name, Table: ref}, Exprs: exprs})
 	}
 	return nil
 }

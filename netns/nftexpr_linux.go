@@ -11,6 +11,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,8 +48,20 @@ func compileClause(clause string) ([]expr.Any, error) {
 		return []expr.Any{&expr.Masq{}}, nil
 	case w[0] == "jump":
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: last}}, nil
+	case w[0] == "dnat" && len(w) == 4:
+		return compileDNATTo(last)
 	case w[0] == "dnat":
 		return compileDNAT(clause)
+	case clause == "udp dport 53", clause == "tcp dport 53":
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1}, equal([]byte{protocolNumber(w[0])}),
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+			equal(binaryutil.BigEndian.PutUint16(53)),
+		}, nil
+	case clause == "reject with tcp reset":
+		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}, nil
+	case clause == "reject with icmpx port-unreachable":
+		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}, nil
 	case clause == "iif 0":
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: reg1}, equal(make([]byte, 4))}, nil
 	case strings.HasPrefix(clause, "iifname . oifname @"):
@@ -67,15 +80,21 @@ func compileClause(clause string) ([]expr.Any, error) {
 		return nfproto(unix.NFPROTO_IPV6), nil
 	case strings.HasPrefix(clause, "meta l4proto "):
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1}, equal([]byte{protocolNumber(last)})}, nil
+	case strings.HasPrefix(clause, "ip daddr vmap @"):
+		return verdictMap(16, 4, last[1:]), nil
+	case strings.HasPrefix(clause, "ip6 daddr vmap @"):
+		return verdictMap(24, 16, last[1:]), nil
 	case strings.HasPrefix(clause, "ip saddr "):
-		return ipv4Prefix(12, last)
+		return prefix(unix.NFPROTO_IPV4, 12, last)
 	case strings.HasPrefix(clause, "ip daddr "):
-		return ipv4Prefix(16, last)
+		return prefix(unix.NFPROTO_IPV4, 16, last)
 	case clause == "ip6 daddr != ::1":
 		return []expr.Any{
 			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: netip.IPv6Loopback().AsSlice()},
 		}, nil
+	case strings.HasPrefix(clause, "ip6 daddr "):
+		return prefix(unix.NFPROTO_IPV6, 24, last)
 	case clause == "ct state established,related":
 		return ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
 	case clause == "ct status dnat":
@@ -105,14 +124,17 @@ func nfproto(family byte) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg1}, equal([]byte{family})}
 }
 
-// ipv4Prefix compares the leading bytes of an address; lengths are whole bytes.
-func ipv4Prefix(offset uint32, text string) ([]expr.Any, error) {
+// prefix compares the leading bytes of an address; lengths are whole bytes.
+func prefix(protocol byte, offset uint32, text string) ([]expr.Any, error) {
+	if !strings.Contains(text, "/") {
+		text += map[byte]string{unix.NFPROTO_IPV4: "/32", unix.NFPROTO_IPV6: "/128"}[protocol]
+	}
 	p, err := netip.ParsePrefix(text)
-	if err != nil || !p.Addr().Is4() || p.Bits()%8 != 0 || p.Bits() == 0 {
+	if err != nil || p.Addr().Is4() != (protocol == unix.NFPROTO_IPV4) || p.Bits()%8 != 0 || p.Bits() == 0 {
 		return nil, fmt.Errorf("bad prefix %q", text)
 	}
 	n := p.Bits() / 8
-	return append(nfproto(unix.NFPROTO_IPV4),
+	return append(nfproto(protocol),
 		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(n)},
 		equal(p.Addr().AsSlice()[:n])), nil
 }
@@ -138,8 +160,11 @@ func compileDNAT(clause string) ([]expr.Any, error) {
 	if to == "ip6" {
 		family, port = unix.NFPROTO_IPV6, reg2
 	}
+	if !strings.Contains(key, "th dport") {
+		port = 0 // stays what it is
+	}
 	var out []expr.Any
-	reg := uint32(reg1)
+	reg, words := uint32(reg1), uint32(0)
 	for _, part := range strings.Split(key, " . ") {
 		width := uint32(1)
 		load := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader}
@@ -153,24 +178,66 @@ func compileDNAT(clause string) ([]expr.Any, error) {
 			load.Offset, load.Len, width = 24, 16, 4
 		case "th dport":
 			load.Base, load.Offset, load.Len = expr.PayloadBaseTransportHeader, 2, 2
-		case "numgen random mod 65536":
-			out = append(out, &expr.Numgen{Register: reg, Modulus: slots, Type: unix.NFT_NG_RANDOM},
-				&expr.Byteorder{SourceRegister: reg, DestRegister: reg, Op: expr.ByteorderHton, Len: 4, Size: 4})
-			load = nil
 		default:
-			return nil, fmt.Errorf("unknown key %q", part)
+			draw, err := compileNumgen(part, reg)
+			if err != nil {
+				return nil, err
+			}
+			out, load = append(out, draw...), nil
 		}
 		if load != nil {
 			out = append(out, load)
 		}
-		if reg == reg1 {
-			reg = reg32a - 1
-		}
-		reg += width
+		words += width
+		reg = register(words)
 	}
 	return append(out,
 		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: name},
 		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: reg1, RegProtoMin: port}), nil
+}
+
+// compileNumgen handles "numgen random mod N": a slot is compared as the part of
+// an interval, any other number as it is.
+func compileNumgen(part string, reg uint32) ([]expr.Any, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(part, "numgen random mod "), 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("unknown key %q", part)
+	}
+	out := []expr.Any{&expr.Numgen{Register: reg, Modulus: uint32(n), Type: unix.NFT_NG_RANDOM}}
+	if n == slots {
+		out = append(out, &expr.Byteorder{SourceRegister: reg, DestRegister: reg, Op: expr.ByteorderHton, Len: 4, Size: 4})
+	}
+	return out, nil
+}
+
+// verdictMap looks an address up: "ip daddr vmap @NAME".
+func verdictMap(offset, length uint32, name string) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+		&expr.Lookup{SourceRegister: reg1, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: name},
+	}
+}
+
+// register is the one that begins after so many words of 4 bytes, by the name that
+// the kernel gives it.
+func register(words uint32) uint32 {
+	if words%4 == 0 {
+		return reg1 + words/4
+	}
+	return reg32a - 1 + words
+}
+
+// compileDNATTo handles "dnat ip to ADDRESS:PORT".
+func compileDNATTo(to string) ([]expr.Any, error) {
+	at, err := netip.ParseAddrPort(to)
+	if err != nil || !at.Addr().Is4() {
+		return nil, fmt.Errorf("bad destination %q", to)
+	}
+	return []expr.Any{
+		&expr.Immediate{Register: reg1, Data: at.Addr().AsSlice()},
+		&expr.Immediate{Register: reg2, Data: binaryutil.BigEndian.PutUint16(at.Port())},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1, RegProtoMin: reg2},
+	}, nil
 }
 
 func (t *table) chain(c chain) (*nftables.Chain, error) {
@@ -223,7 +290,10 @@ func datatype(fields []field) (nftables.SetDatatype, error) {
 		fieldIPv4:  nftables.TypeIPAddr,
 		fieldIPv6:  nftables.TypeIP6Addr,
 		fieldPort:  nftables.TypeInetService,
-		fieldSlot:  nftables.TypeInteger,
+		fieldSlot:  nftables.TypeMark, // integer has no size, on which `nft list` stumbles
+		fieldIndex: nftables.TypeMark,
+
+		fieldVerdict: nftables.TypeVerdict,
 	}
 	types := make([]nftables.SetDatatype, len(fields))
 	for i, f := range fields {
@@ -259,11 +329,14 @@ func encodeElements(s set, all []element) ([]nftables.SetElement, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
 		}
-		data, err := encodeFields(s.Data, e.Data)
-		if err != nil {
+		out[i] = nftables.SetElement{Key: key}
+		if len(s.Data) == 1 && s.Data[0] == fieldVerdict {
+			out[i].VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: strings.TrimPrefix(e.Data[0], "goto ")}
+			continue
+		}
+		if out[i].Val, err = encodeFields(s.Data, e.Data); err != nil {
 			return nil, fmt.Errorf("cannot encode element %v of set %s: %w", e, s.Name, err)
 		}
-		out[i] = nftables.SetElement{Key: key, Val: data}
 		if high == nil {
 			continue
 		}
@@ -308,6 +381,12 @@ func encodeFields(fields []field, values []string) ([]byte, error) {
 				return nil, err
 			}
 			binary.BigEndian.PutUint32(b, uint32(n))
+		case fieldIndex:
+			n, err := strconv.ParseUint(values[i], 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			binary.NativeEndian.PutUint32(b, uint32(n))
 		default:
 			a, err := netip.ParseAddr(values[i])
 			if err != nil {
@@ -354,6 +433,10 @@ func decodeElements(s set, found []nftables.SetElement) ([]element, error) {
 
 func decodeFields(fields []field, b []byte) (out []string, err error) {
 	for _, f := range fields {
+		if f == fieldVerdict {
+			chain, err := verdictChain(b)
+			return append(out, "goto "+chain), err
+		}
 		n := fieldLen(f)
 		if len(b) < n {
 			return nil, fmt.Errorf("short %s", f)
@@ -373,10 +456,26 @@ func decodeFields(fields []field, b []byte) (out []string, err error) {
 			out = append(out, strconv.Itoa(int(binary.BigEndian.Uint16(part))))
 		case fieldSlot:
 			out = append(out, strconv.FormatUint(uint64(binary.BigEndian.Uint32(part)), 10))
+		case fieldIndex:
+			out = append(out, strconv.FormatUint(uint64(binary.NativeEndian.Uint32(part)), 10))
 		default:
 			a, _ := netip.AddrFromSlice(part)
 			out = append(out, a.String())
 		}
 	}
 	return out, nil
+}
+
+// verdictChain reads the chain of a verdict's attributes.
+func verdictChain(b []byte) (chain string, err error) {
+	ad, err := netlink.NewAttributeDecoder(b)
+	if err != nil {
+		return "", fmt.Errorf("cannot read a verdict: %w", err)
+	}
+	for ad.Next() {
+		if ad.Type() == unix.NFTA_VERDICT_CHAIN {
+			chain = ad.String()
+		}
+	}
+	return chain, ad.Err()
 }

@@ -52,7 +52,7 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		return s, nil
 	}
 	broken, err := h.brokenTable()
-	s.Broken = append(s.Broken, broken...)
+	s.Broken = append(append(s.Broken, broken...), h.brokenInside(live)...)
 	return s, err
 }
 

@@ -33,7 +33,10 @@ func (h *Host) Remove(ctx context.Context) error {
 	}
 	errs = multierror.Append(errs, err, h.removeRules())
 	h.mu.Lock()
-	h.applied, h.live = nil, map[string]process{}
+	for _, r := range h.residents {
+		r.Close()
+	}
+	h.applied, h.live, h.residents = nil, map[string]process{}, map[string]*resident{}
 	h.mu.Unlock()
 	return errs.ErrorOrNil()
 }

@@ -209,8 +209,10 @@ func (h *Host) leave(r record) error {
 	if err := h.dropLeases(r.Network); err != nil && !errors.Is(err, ErrInUse) {
 		return err
 	}
+	h.unwatch(r.Network.ID)
 	last := false
 	err := e.update(func(st *state) error {
+		st.serve(h.o.Project, nil)
 		st.recordChanged = st.record.dropOwner(h.o.Project)
 		last = len(st.record.Owners) == 0 && len(st.leases) == 0
 		return nil

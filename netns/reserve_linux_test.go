@@ -153,11 +153,7 @@ func TestResolverInside(t *testing.T) {
 	h := l.open("shop")
 	c := l.container("c")
 	must(t, h.Loopback(context.Background(), c.pid))
-	before, beforeTCP, err := h.ListenResolver(c.pid)
-	must(t, err)
-	before.Close()
-	beforeTCP.Close()
-	udp, tcp, err := h.ListenResolver(c.pid) // repeating is fine
+	udp, tcp, err := h.ListenDNS("c", c.pid)
 	must(t, err)
 	defer udp.Close()
 	defer tcp.Close()
@@ -167,6 +163,9 @@ func TestResolverInside(t *testing.T) {
 	listener, err := net.FileListener(tcp)
 	must(t, err)
 	defer listener.Close()
+	for range 2 { // a Host that comes later tells the same
+		must(t, l.open("shop").ResumeDNS("c", c.pid, udp, tcp))
+	}
 	go func() {
 		b := make([]byte, 512)
 		for {
@@ -197,7 +196,7 @@ func TestResolverInside(t *testing.T) {
 		}
 	}
 	l.reaches("the container's own :53", c.ns, "127.0.0.1:53", "the container's own")
-	if _, _, err := h.ListenResolver(os.Getpid()); err == nil {
-		t.Error("a socket was made in the host's namespace")
+	if _, _, err := h.ListenDNS("c", os.Getpid()); err == nil {
+		t.Error("sockets were made in the host's namespace")
 	}
 }

@@ -39,7 +39,7 @@ func TestFiftyAtOnce(t *testing.T) {
 	begin = time.Now()
 	for _, one := range all {
 		wg.Go(func() {
-			udp, tcp, err := h.ListenResolver(one.pid)
+			udp, tcp, err := h.ListenDNS(one.id, one.pid)
 			if err != nil {
 				t.Error(err)
 				return

@@ -25,7 +25,9 @@ var (
 //	machine.json       what stack changed on the machine, see machine
 //	ID/network.json    see record
 //	ID/leases.json     see leaseFile
-//	ID/lock            flock: changing the two
+//	ID/services.json   see serviceFile
+//	ID/*.sock          who wants to be told of changes, see watch
+//	ID/lock            flock: changing the files
 //	ID/shape           flock: changing the network's shapers
 //
 // Files are replaced by renaming, so readers need no lock. A crash of a process
@@ -35,6 +37,7 @@ type store struct {
 	dir     string
 	mu      sync.Mutex
 	entries map[string]*entry
+	self    string // name of the project's own sockets
 }
 
 func newStore(dir string) *store { return &store{dir: dir, entries: make(map[string]*entry)} }
@@ -57,7 +60,7 @@ func (s *store) entry(id string) *entry {
 	defer s.mu.Unlock()
 	e := s.entries[id]
 	if e == nil {
-		e = &entry{id: id, dir: filepath.Join(s.dir, id)}
+		e = &entry{id: id, dir: filepath.Join(s.dir, id), self: s.self}
 		s.entries[id] = e
 	}
 	return e

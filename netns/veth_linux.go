@@ -189,6 +189,11 @@ func (p *plug) addressRequests() (out []request) {
 			out = append(out, p.defaultRoute(gw))
 		}
 	}
+	for _, pool := range p.network.ServicePools {
+		if pool.Addr().Is4() && p.lease.IPv4.IsValid() || pool.Addr().Is6() && p.lease.IPv6.IsValid() {
+			out = append(out, p.serviceRoute(pool))
+		}
+	}
 	return out
 }
 
@@ -229,6 +234,21 @@ func (p *plug) address(a netip.Prefix) request {
 		// it unusable for a second.
 		r.attr(unix.IFA_FLAGS, nl.Uint32Attr(unix.IFA_F_NODAD))
 	}
+	return r
+}
+
+// serviceRoute makes packets to service addresses leave by this interface, with
+// its address as their source; by then they are translated.
+func (p *plug) serviceRoute(pool netip.Prefix) request {
+	r := newRequest("add route to services "+pool.String(), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	msg := nl.NewRtMsg()
+	msg.Family, msg.Dst_len = family(pool.Addr()), uint8(pool.Bits())
+	if pool.Addr().Is4() {
+		msg.Scope = unix.RT_SCOPE_LINK
+	}
+	r.AddData(msg)
+	r.attr(unix.RTA_DST, pool.Addr().AsSlice())
+	r.attr(unix.RTA_OIF, nl.Uint32Attr(uint32(p.index)))
 	return r
 }
 

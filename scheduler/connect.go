@@ -288,8 +288,8 @@ func (c *Controller) withdraw(ctx context.Context, i *Instance) {
 		return
 	}
 	var errs []error
-	if len(i.Ports) > 0 {
-		errs = append(errs, c.balance.Do(ctx))
+	if len(i.Ports) > 0 && !parked {
+		errs = append(errs, c.balance.write.Do(ctx))
 	}
 	if !parked {
 		errs = append(errs, c.Network.Detach(ctx, i.ID))

@@ -52,12 +52,19 @@ type Network interface {
 	// Reserve binds a published port on the host, choosing it when HostPort is 0.
 	Reserve(p netns.Port) (netns.Port, *os.File, error)
 	Detach(ctx context.Context, containers ...string) error
-	// Balance changes which containers published ports lead to.
+	// Balance changes which containers published ports and services lead to; Lead
+	// brings that to the clients inside the containers.
 	Balance(ctx context.Context, c netns.Config) error
+	Lead(ctx context.Context) error
+	// Watch calls changed when another stack changes services on a shared network.
+	Watch(changed func())
+	Services(network string) ([]netns.ServiceLease, error)
 	Leases(network string) ([]netns.Lease, error)
 	// ListenDNS makes the two sockets of the embedded resolver inside a container's
-	// namespace and redirects 127.0.0.11:53 to them.
-	ListenDNS(ctx context.Context, pid int) (udp, tcp *os.File, err error)
+	// namespace, redirects 127.0.0.11:53 to them and leads to services. ResumeDNS
+	// tells of sockets that an earlier controller made.
+	ListenDNS(container string, pid int) (udp, tcp *os.File, err error)
+	ResumeDNS(container string, pid int, udp, tcp *os.File) error
 	// Dial connects to an address inside the network namespace of a process.
 	Dial(ctx context.Context, pid int, network, address string) (net.Conn, error)
 	Remove(ctx context.Context) error
@@ -132,7 +139,7 @@ func NewController(cfg Config) (*Controller, error) {
 		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
 	}
 	c.network = newCoalescer(c.applyNetwork)
-	c.balance.coalescer = newCoalescer(c.runBalance)
+	c.balance.write, c.balance.lead = newCoalescer(c.writeBalance), newCoalescer(c.leadClients)
 	c.dns = newResolver(cfg.Network, cfg.Keeper, cfg.Log)
 	if err := cfg.Store.Init(); err != nil {
 		return nil, err
@@ -177,6 +184,7 @@ func (c *Controller) nudge() {
 // Run loops until ctx ends or the project has nothing left to keep: then it
 // returns nil and the caller stops the shim.
 func (c *Controller) Run(ctx context.Context) error {
+	c.Network.Watch(c.balance.lead.Ask)
 	c.resume(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -218,7 +226,9 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 			c.begin(ctx, op)
 		}
 	}
-	c.rebalance(now)
+	if wait := c.rebalance(now); wait > 0 {
+		c.plan.requeue(wait)
+	}
 	c.sweepPorts(ctx)
 	c.answer(now)
 	return c.rest(now)

@@ -184,12 +184,16 @@ func (f fakeNetwork) Detach(_ context.Context, containers ...string) error {
 	f.detached = append(f.detached, containers)
 	return nil
 }
+func (f fakeNetwork) Lead(context.Context) error                         { return nil }
+func (f fakeNetwork) Watch(func())                                       {}
+func (f fakeNetwork) Services(string) ([]netns.ServiceLease, error)      { return nil, nil }
+func (f fakeNetwork) ResumeDNS(string, int, *os.File, *os.File) error    { return errNotHere }
 func (f fakeNetwork) Balance(ctx context.Context, c netns.Config) error  { return f.Apply(ctx, c) }
 func (f fakeNetwork) Leases(string) ([]netns.Lease, error)               { return f.machine.leases, nil }
 func (f fakeNetwork) Remove(context.Context) error                       { return nil }
 func (f fakeNetwork) Lookup(string) (netns.Network, bool, error)         { return netns.Network{}, false, nil }
 func (f fakeNetwork) Reserve(p netns.Port) (netns.Port, *os.File, error) { return p, nil, errNotHere }
-func (f fakeNetwork) ListenDNS(context.Context, int) (udp, tcp *os.File, err error) {
+func (f fakeNetwork) ListenDNS(string, int) (udp, tcp *os.File, err error) {
 	return nil, nil, errNotHere
 }
 

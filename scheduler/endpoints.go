@@ -81,6 +81,9 @@ func attachment(s types.ServiceConfig, key string) types.ServiceNetworkConfig {
 func endpoint(p *types.Project, s types.ServiceConfig, key string, i Identity, scale int) (netns.Endpoint, error) {
 	n := attachment(s, key)
 	e := netns.Endpoint{Container: i.ID, Hostname: i.Name, IfName: n.InterfaceName, Names: endpointNames(s, key, i)}
+	if !i.OneOff {
+		e.Service = s.Name
+	}
 	if len(e.IfName) > 15 || strings.ContainsAny(e.IfName, "/ \t\n:") || e.IfName == "lo" || e.IfName == "." || e.IfName == ".." {
 		return e, fmt.Errorf("interface_name %q cannot be a link's name", e.IfName)
 	}
@@ -141,12 +144,7 @@ func staticAddresses(e *netns.Endpoint, n types.ServiceNetworkConfig) error {
 // endpointNames are what others find the container by on a network. Aliases in
 // other services' links are theirs alone: see resolverClient.
 func endpointNames(s types.ServiceConfig, key string, i Identity) []string {
-	n := attachment(s, key)
-	names := []string{i.Name, i.ShortID(), hostnameOf(s, i)}
-	if n.ServiceNameAliasEnabled() {
-		names = append(names, s.Name)
-	}
-	names = append(names, n.Aliases...)
+	names := append([]string{i.Name, i.ShortID(), hostnameOf(s, i)}, serviceNames(s, key)...)
 	var out []string
 	for _, name := range names {
 		if name != "" && !slices.Contains(out, name) {

@@ -65,7 +65,8 @@ func (c *Controller) downEnd(ctx context.Context) error {
 	}
 	c.ended = true // a next command begins with a new controller and a new record
 	c.mu.Unlock()
-	c.balance.Close()
+	c.balance.write.Close()
+	c.balance.lead.Close()
 	c.network.Close() // or what is under way would make again what is removed
 	if err := c.Network.Remove(ctx); err != nil {
 		return err

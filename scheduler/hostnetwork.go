@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -81,9 +80,4 @@ func freePort(protocol string) (uint16, error) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	return uint16(port), err
-}
-
-// ListenDNS makes the resolver's sockets inside a container.
-func (h HostNetwork) ListenDNS(_ context.Context, pid int) (udp, tcp *os.File, err error) {
-	return h.ListenResolver(pid)
 }

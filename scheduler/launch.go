@@ -300,7 +300,10 @@ func (l *launch) attach(ctx context.Context, pid int) error {
 		i.Ports, i.Endpoints = l.i.Ports, l.i.Endpoints
 		l.c.opening[i.ID] = true
 	})
-	var err error
+	err := l.c.introduce(ctx, l.svc)
+	if err != nil {
+		return err
+	}
 	if l.leases, err = l.c.Network.Attach(ctx, l.i.Endpoints, pid); err != nil {
 		return err
 	}
@@ -312,8 +315,10 @@ func (l *launch) publish(ctx context.Context) error {
 	if len(l.i.Ports) == 0 {
 		return nil
 	}
-	if err := l.c.balance.Do(ctx); err != nil {
-		return err
+	if l.c.leadsTo(l.i) {
+		if err := l.c.balance.write.Do(ctx); err != nil {
+			return err
+		}
 	}
 	return l.c.serveProxies(l.i)
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,7 +48,7 @@ func socketName(id, proto string) string { return "dns/" + proto + "/" + id }
 
 // serve makes sockets in the namespace of pid and answers on them.
 func (r *resolver) serve(ctx context.Context, id string, pid int, c resolverClient) error {
-	udp, tcp, err := r.network.ListenDNS(ctx, pid)
+	udp, tcp, err := r.network.ListenDNS(id, pid)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (r *resolver) serve(ctx context.Context, id string, pid int, c resolverClie
 }
 
 // resume answers again on sockets that the shim kept, if it did.
-func (r *resolver) resume(id string, c resolverClient) (bool, error) {
+func (r *resolver) resume(id string, pid int, c resolverClient) (bool, error) {
 	udp, tcp := r.keeper.Held(socketName(id, "udp")), r.keeper.Held(socketName(id, "tcp"))
 	if udp == nil || tcp == nil {
 		for _, f := range []*os.File{udp, tcp} {
@@ -74,7 +75,7 @@ func (r *resolver) resume(id string, c resolverClient) (bool, error) {
 	}
 	defer udp.Close()
 	defer tcp.Close()
-	return true, r.listen(id, udp, tcp, c)
+	return true, errors.Join(r.listen(id, udp, tcp, c), r.network.ResumeDNS(id, pid, udp, tcp))
 }
 
 func (r *resolver) listen(id string, udp, tcp *os.File, c resolverClient) error {
@@ -115,17 +116,14 @@ func (r *resolver) Lookup(container, name string) ([]netip.Addr, bool) {
 		name = target
 	}
 	var addrs []netip.Addr
-	found := false
 	for id, suffix := range c.networks {
-		short := strings.TrimSuffix(name, "."+suffix)
-		for _, l := range r.leases(id) {
-			if slices.ContainsFunc(l.Names, func(n string) bool { return strings.EqualFold(n, name) || strings.EqualFold(n, short) }) {
-				found = true
-				addrs = appendValid(addrs, l.IPv4, l.IPv6)
-			}
+		n := namesOn{r.leases(id), r.services(id)}
+		addrs = appendValid(addrs, n.lookup(container, name)...)
+		if short, ok := strings.CutSuffix(name, "."+suffix); ok {
+			addrs = appendValid(addrs, n.lookup(container, short)...)
 		}
 	}
-	return addrs, found
+	return addrs, len(addrs) > 0
 }
 
 func appendValid(to []netip.Addr, addrs ...netip.Addr) []netip.Addr {
@@ -145,6 +143,11 @@ func (r *resolver) Reverse(container string, addr netip.Addr) (string, bool) {
 				return l.Hostname + "." + suffix, true
 			}
 		}
+		for _, s := range r.services(id) {
+			if s.IPv4 == addr || s.IPv6 == addr {
+				return s.Name + "." + suffix, true
+			}
+		}
 	}
 	return "", false
 }
@@ -158,6 +161,14 @@ func (r *resolver) leases(network string) []netns.Lease {
 		r.log.Warn("cannot read names of network", "network", network, "error", err)
 	}
 	return l
+}
+
+func (r *resolver) services(network string) []netns.ServiceLease {
+	s, err := r.network.Services(network)
+	if err != nil {
+		r.log.Warn("cannot read services of network", "network", network, "error", err)
+	}
+	return s
 }
 
 // resolverClient says what a container of svc may ask on its interfaces.

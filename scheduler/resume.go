@@ -83,13 +83,13 @@ func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
 	c.mu.Lock()
 	svc := c.serviceOf(i)
 	c.mu.Unlock()
-	client := c.resolverClient(svc, i.Endpoints)
-	if resumed, err := c.dns.resume(i.ID, client); resumed || err != nil {
-		return err
-	}
 	st, err := c.Runtime.State(ctx, i.ID)
 	if err != nil || st.Pid == 0 {
 		return nil // it has ended meanwhile
+	}
+	client := c.resolverClient(svc, i.Endpoints)
+	if resumed, err := c.dns.resume(i.ID, st.Pid, client); resumed || err != nil {
+		return err
 	}
 	return c.dns.serve(ctx, i.ID, st.Pid, client)
 }

@@ -94,7 +94,7 @@ func (c *Controller) settled(services []string) (bool, error) {
 		// What waits for the failed one will never come; what still works on is awaited.
 		return !c.busyWith(services), unique(errs)
 	}
-	return done && c.balance.settled(), nil
+	return done && c.balance.recorded(), nil
 }
 
 func (c *Controller) observedBusy(service string) bool {

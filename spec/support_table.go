@@ -124,13 +124,12 @@ func attachmentSupport() []support {
 
 func deploySupport() []support {
 	return slices.Concat(
-		ok("mode", "replicas", "resources", "resources.limits", "resources.reservations",
+		ok("mode", "replicas", "endpoint_mode", "resources", "resources.limits", "resources.reservations",
 			"resources.limits.cpus", "resources.limits.memory", "resources.limits.pids", "resources.reservations.memory",
 			"resources.reservations.cpus", // a share of a busy machine
 			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts", "restart_policy.delay", "restart_policy.window"),
 		ok("labels"), // of the service: inspect shows them, containers have labels of their own
 		warn(rollouts, "update_config", "rollback_config"),
-		warn("names resolve to every replica", "endpoint_mode"),
 		warn(oneHost, "placement", "resources.reservations.pids"),
 		requestSupport("resources.reservations.devices"),
 		ok("resources.reservations.generic_resources.[].discrete_resource_spec.kind",
