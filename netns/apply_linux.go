@@ -47,7 +47,7 @@ func (h *Host) Apply(ctx context.Context, c Config) error {
 	if err := h.repair(ctx, c, networks); err != nil {
 		return err
 	}
-	return errorsOf(h.watch(networks), h.leadAll(ctx, true))
+	return errorsOf(h.watch(networks), h.followAll(ctx, true))
 }
 
 // applyMachine does what needs the machine-wide lock.

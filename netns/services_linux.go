@@ -76,11 +76,11 @@ func (h *Host) settleIn(container string, p process, networks []string) *residen
 
 // Lead brings the tables inside the project's containers up to date with the
 // services on their networks, as this and other stacks recorded them.
-func (h *Host) Lead(ctx context.Context) error { return h.leadAll(ctx, false) }
+func (h *Host) Lead(ctx context.Context) error { return h.followAll(ctx, false) }
 
-// leadAll brings the tables inside the project's containers up to date with the
+// followAll brings the tables inside the project's containers up to date with the
 // services on their networks; with verify also those that were changed by hand.
-func (h *Host) leadAll(ctx context.Context, verify bool) error {
+func (h *Host) followAll(ctx context.Context, verify bool) error {
 	h.mu.Lock()
 	containers := make([]string, 0, len(h.residents))
 	for c := range h.residents {
@@ -92,12 +92,12 @@ func (h *Host) leadAll(ctx context.Context, verify bool) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		errs = multierror.Append(errs, h.leadOne(c, verify))
+		errs = multierror.Append(errs, h.followOne(c, verify))
 	}
 	return errs.ErrorOrNil()
 }
 
-func (h *Host) leadOne(container string, verify bool) error {
+func (h *Host) followOne(container string, verify bool) error {
 	defer h.changing.lock(container)()
 	h.mu.Lock()
 	r := h.residents[container]

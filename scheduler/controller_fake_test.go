@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -39,7 +40,8 @@ type machine struct {
 	programs map[string]string
 	files    map[string][]runtime.File // by container, of its last creation
 	applied  []netns.Config
-	build    string // part of every image's digest
+	told     []string // what the network and containers were told, in order
+	build    string   // part of every image's digest
 	wake     func()
 	ooms     chan struct{} // what OOMEvents gives
 	// forgetting is called when the shim is told to forget a container, the last
@@ -69,6 +71,12 @@ func (m *machine) end(id string, code int) {
 		m.t.Error(err)
 	}
 	m.wake()
+}
+
+func (m *machine) tell(what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, what)
 }
 
 func (m *machine) alive() int {
@@ -108,6 +116,7 @@ func (f fakeRuntime) Start(_ context.Context, id string) error {
 }
 
 func (f fakeRuntime) Kill(_ context.Context, id string, sig syscall.Signal, _ bool) error {
+	f.tell("kill")
 	f.mu.Lock()
 	_, ok := f.running[id]
 	ignored := f.stubborn[f.programs[id]] && sig != syscall.SIGKILL
@@ -184,11 +193,14 @@ func (f fakeNetwork) Detach(_ context.Context, containers ...string) error {
 	f.detached = append(f.detached, containers)
 	return nil
 }
-func (f fakeNetwork) Lead(context.Context) error                         { return nil }
-func (f fakeNetwork) Watch(func())                                       {}
-func (f fakeNetwork) Services(string) ([]netns.ServiceLease, error)      { return nil, nil }
-func (f fakeNetwork) ResumeDNS(string, int, *os.File, *os.File) error    { return errNotHere }
-func (f fakeNetwork) Balance(ctx context.Context, c netns.Config) error  { return f.Apply(ctx, c) }
+func (f fakeNetwork) Lead(context.Context) error                      { f.tell("lead"); return nil }
+func (f fakeNetwork) Watch(func())                                    {}
+func (f fakeNetwork) Services(string) ([]netns.ServiceLease, error)   { return nil, nil }
+func (f fakeNetwork) ResumeDNS(string, int, *os.File, *os.File) error { return errNotHere }
+func (f fakeNetwork) Balance(_ context.Context, c netns.Config) error {
+	f.tell(fmt.Sprintf("balance %d of %d", len(destinations(c)), len(c.Ports)))
+	return nil
+}
 func (f fakeNetwork) Leases(string) ([]netns.Lease, error)               { return f.machine.leases, nil }
 func (f fakeNetwork) Remove(context.Context) error                       { return nil }
 func (f fakeNetwork) Lookup(string) (netns.Network, bool, error)         { return netns.Network{}, false, nil }

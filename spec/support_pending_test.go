@@ -39,7 +39,6 @@ func pendingKeys() map[string]int {
 		"services.*.runtime":                5,
 		"services.*.deploy.update_config":   6,
 		"services.*.deploy.rollback_config": 6,
-		"services.*.deploy.endpoint_mode":   6,
 		"services.*.x-stack.watch":          7,
 		"services.*.x-stack.once":           6,
 		"services.*.x-stack.schedule":       6,
