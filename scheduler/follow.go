@@ -31,7 +31,10 @@ func (c *Controller) follow(ctx context.Context, cmd Command, about subject) err
 		if err != nil || !done || !cmd.Wait {
 			return done, err
 		}
-		return c.healthy(services)
+		if done, err = c.healthy(services); err != nil || !done {
+			return done, err
+		}
+		return c.balance.settled(), nil // clients that ran before know of them as well
 	})
 	if errors.Is(err, errTimeout) {
 		return fmt.Errorf("%w: %s", err, c.unready(services))
