@@ -94,6 +94,9 @@ func (d *docker) testRun(t *testing.T) {
 	d.want(t, "permission denied", 1, append(run, "box", "mount", "-t", "tmpfs", "tmpfs", "/home")...)
 	d.want(t, "CapEff:\t0000000000000000", 0, append(run, "--cap-drop=ALL", "box", "grep", "CapEff", "/proc/self/status")...)
 	d.want(t, "Read-only file system", 1, append(run, "--read-only", "box", "touch", "/x")...)
+	d.want(t, "mounted", 0, append(run, "--privileged", "box", "sh", "-c", "mount -t tmpfs tmpfs /home && test -c /dev/ptmx && echo mounted")...)
+	d.want(t, "hostpid", 0, append(run, "--pid=host", "--network=host", "--ipc=host", "box", "sh", "-c", "test -d /proc/2 && echo hostpid")...)
+	d.want(t, "NoNewPrivs:\t1", 0, append(run, "--security-opt=no-new-privileges", "--ulimit=nofile=100:200", "--sysctl=net.ipv4.ip_forward=0", "box", "grep", "NoNew", "/proc/self/status")...)
 	if out := d.must(t, "ps", "-aq"); out != "" {
 		t.Errorf("containers are left: %s", out)
 	}

@@ -88,6 +88,9 @@ func (b *builder) attachDevices() error {
 		if b.dev < 0 && below(p, "/dev") {
 			continue
 		}
+		if p == "/dev/ptmx" { // the host's, as Docker lists it; the container's leads to its own devpts
+			continue
+		}
 		if err := b.makeDevice(p, d); err != nil {
 			return fmt.Errorf("cannot make device %q: %w", d.Path, err)
 		}
