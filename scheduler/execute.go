@@ -59,6 +59,8 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.newHook(ctx, op)
 	case OpReplace:
 		return c.replace(ctx, op)
+	case OpUpdate:
+		return c.refresh(ctx, op)
 	case OpStart:
 		return c.start(ctx, op)
 	case OpStop:
@@ -117,7 +119,7 @@ func (c *Controller) create(op Op, old *Instance) error {
 	img := c.images[op.Service]
 	i := &Instance{
 		ID: newID(), Name: op.Target, Service: op.Service, Number: op.Number,
-		Hash: c.want.Hashes[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
+		Hash: c.want.Hashes[op.Service], Recreate: c.want.Recreates[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
 		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil, untouched: true,
 	}
 	if err := c.describe(i, svc, img); err != nil {

@@ -89,8 +89,8 @@ func (m *model) apply(op Op) {
 		m.seen.Digests[op.Service] = ""
 	case OpCreate, OpReplace:
 		m.drop(op.Instance)
-		m.add(op, &Instance{Number: op.Number, Hash: m.want.Hashes[op.Service], Digest: m.seen.Digests[op.Service],
-			Sources: m.seen.Sources[op.Service], Replaces: op.Kind == OpReplace})
+		m.add(op, &Instance{Number: op.Number, Hash: m.want.Hashes[op.Service],
+			Recreate: m.want.Recreates[op.Service], Digest: m.seen.Digests[op.Service], Sources: m.seen.Sources[op.Service], Replaces: op.Kind == OpReplace})
 	case OpHook:
 		at := slices.IndexFunc(m.seen.Instances, func(i *Instance) bool {
 			return i.Service == op.Service && i.Number == op.Number && !i.OneOff
@@ -138,6 +138,8 @@ func (m *model) add(op Op, i *Instance) {
 func (m *model) change(i *Instance, kind Kind) {
 	ended := runtime.Exit{At: m.now}
 	switch kind {
+	case OpUpdate:
+		i.Hash = m.want.Hashes[i.Service]
 	case OpStart:
 		i.Obeyed(m.want.Sequence, m.now)
 		i.Health = HealthHealthy

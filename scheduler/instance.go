@@ -41,9 +41,12 @@ type Instance struct {
 	// Replaces is set when it took the place of a stale one in CreatedSeq.
 	Replaces bool `json:",omitempty"`
 
-	Hash   string
-	Image  string
-	Digest string
+	Hash string
+	// Recreate is the hash of that part of the configuration which a container keeps
+	// for its life; a record without one knows only the whole.
+	Recreate string `json:",omitempty"`
+	Image    string
+	Digest   string
 	// Sources are the digests of the images that it mounts, by reference.
 	Sources map[string]string `json:",omitempty"`
 	Labels  map[string]string `json:",omitempty"`

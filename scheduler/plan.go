@@ -20,6 +20,7 @@ const (
 	OpCreate        Kind = "create"
 	OpHook          Kind = "prepare" // makes the container of a pre_start hook
 	OpReplace       Kind = "replace" // a stale replica by a fresh one of its number
+	OpUpdate        Kind = "update"  // settings of a container, which goes on
 	OpStart         Kind = "start"
 	OpStop          Kind = "stop"
 	OpRemove        Kind = "remove"

@@ -44,7 +44,7 @@ func (p *planner) op(o Op) string {
 	if _, running := p.seen.InFlight[o.ID]; running {
 		return o.ID
 	}
-	if o.Kind == OpStart || o.Kind == OpRemove || o.Kind == OpReplace {
+	if o.Kind == OpStart || o.Kind == OpRemove || o.Kind == OpReplace || o.Kind == OpUpdate {
 		o.After = append(slices.Clone(o.After), p.workOn(o.Target)...)
 	}
 	if msg, failed := p.seen.Failed[o.ID]; failed {
@@ -59,7 +59,7 @@ func (p *planner) op(o Op) string {
 // apart, must not meet another that does; only a stop may meet a start, whose hook
 // may hang.
 func (p *planner) workOn(target string) (under []string) {
-	for _, kind := range []Kind{OpCleanUp, OpStart, OpStop, OpRemove, OpReplace} {
+	for _, kind := range []Kind{OpCleanUp, OpStart, OpStop, OpRemove, OpReplace, OpUpdate} {
 		id := string(kind) + " " + target
 		if _, ok := p.seen.InFlight[id]; ok {
 			under = append(under, id)

@@ -44,7 +44,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 			}
 			continue
 		}
-		p.run(r, sw, hooks, slices.Clone(after))
+		p.run(r, sw, hooks, append(slices.Clone(after), p.refresh(r, sw, after)...))
 	}
 	svc := p.want.Stack.Services[name]
 	for n, missing := 1, sw.Scale-len(keep); missing > 0; n++ {
@@ -107,7 +107,7 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "asked to be recreated"
 	case sw.NoRecreate:
 		return ""
-	case r.Hash != p.want.Hashes[r.Service] && r.Hash != sw.Hash:
+	case p.outdated(r, sw) && r.Recreate != p.want.Recreates[r.Service]:
 		return "its configuration changed"
 	case resolved && digest != "" && r.Digest != digest:
 		return "its image changed"
@@ -115,6 +115,21 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "an image that it mounts changed"
 	}
 	return ""
+}
+
+// outdated reports whether r has not the configuration that it is to have.
+func (p *planner) outdated(r *Instance, sw ServiceWish) bool {
+	return !sw.NoRecreate && r.Hash != p.want.Hashes[r.Service] && r.Hash != sw.Hash
+}
+
+// refresh plans the update of a replica that is not stale, and returns what a start
+// waits for.
+func (p *planner) refresh(r *Instance, sw ServiceWish, after []string) []string {
+	if !p.outdated(r, sw) || r.State == StateStopping {
+		return nil
+	}
+	return []string{p.op(Op{Kind: OpUpdate, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number,
+		Cause: "its settings changed, nothing that needs a new container", After: after})}
 }
 
 // sourcesChanged reports whether another image is mounted by now, where a command

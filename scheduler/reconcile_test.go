@@ -102,6 +102,8 @@ func (w *world) apply(want Want, op Op) {
 			Hook:  &HookRef{Step: op.Hook.Step, Replica: replica.ID, Name: replica.Name},
 			State: StateCreated, CreatedSeq: want.Sequence, WantStart: want.Sequence,
 		})
+	case OpUpdate:
+		w.find(op.Instance).Hash = want.Hashes[op.Service]
 	case OpStart:
 		i := w.find(op.Instance)
 		i.Obeyed(want.Sequence, w.now)

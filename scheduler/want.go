@@ -13,10 +13,12 @@ import (
 // computed once a command, not once a turn of the loop.
 type Want struct {
 	Wish
-	Graph    *Graph
-	Hashes   map[string]string // service → configuration hash
-	Networks map[string]Object // by key; those that wished services use
-	Volumes  map[string]Object // by key
+	Graph  *Graph
+	Hashes map[string]string // service → configuration hash
+	// Recreates are the hashes of what a container cannot change, by service.
+	Recreates map[string]string
+	Networks  map[string]Object // by key; those that wished services use
+	Volumes   map[string]Object // by key
 }
 
 // Object is a network or volume as declared.
@@ -28,7 +30,7 @@ type Object struct {
 
 // NewWant prepares w. It fails on a dependency cycle.
 func NewWant(w Wish) (Want, error) {
-	want := Want{Wish: w, Hashes: map[string]string{}, Networks: map[string]Object{}, Volumes: map[string]Object{}}
+	want := Want{Wish: w, Hashes: map[string]string{}, Recreates: map[string]string{}, Networks: map[string]Object{}, Volumes: map[string]Object{}}
 	if w.Stack == nil {
 		w.Stack = &spec.Stack{Project: &types.Project{}}
 		want.Stack = w.Stack
@@ -40,6 +42,9 @@ func NewWant(w Wish) (Want, error) {
 	want.Graph = g
 	for name := range w.Stack.Services {
 		if want.Hashes[name], err = w.Stack.Hash(name); err != nil {
+			return Want{}, fmt.Errorf("cannot hash service %q: %w", name, err)
+		}
+		if want.Recreates[name], err = w.Stack.RecreateHash(name); err != nil {
 			return Want{}, fmt.Errorf("cannot hash service %q: %w", name, err)
 		}
 	}

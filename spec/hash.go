@@ -16,32 +16,56 @@ import (
 // and profiles: a change of those alone recreates nothing. Extensions (x-*) but
 // x-stack.probe do not count either. The content of its configs and secrets does.
 func (s *Stack) Hash(service string) (string, error) {
-	config, ok := s.Services[service]
-	if !ok {
-		if config, ok = s.DisabledServices[service]; !ok {
-			return "", fmt.Errorf("no such service: %s", service)
-		}
+	config, err := s.service(service)
+	if err != nil {
+		return "", err
 	}
-	text, err := json.Marshal(hashed(config))
+	x, err := ServiceExtension(config)
 	if err != nil {
 		return "", fmt.Errorf("cannot hash service %q: %w", service, err)
+	}
+	var probe []byte
+	if x.Probe != nil {
+		if probe, err = json.Marshal(x.Probe); err != nil {
+			return "", fmt.Errorf("cannot hash service %q: %w", service, err)
+		}
+	}
+	return s.hash(hashed(config), probe)
+}
+
+// RecreateHash is Hash without what a running container can be given: limits of
+// processor, memory and processes, published ports, labels, health check, restart
+// policy, stop settings, the hooks inside it, and how it is deployed.
+func (s *Stack) RecreateHash(service string) (string, error) {
+	config, err := s.service(service)
+	if err != nil {
+		return "", err
+	}
+	return s.hash(fixed(hashed(config)), nil)
+}
+
+func (s *Stack) service(name string) (types.ServiceConfig, error) {
+	config, ok := s.Services[name]
+	if !ok {
+		if config, ok = s.DisabledServices[name]; !ok {
+			return config, fmt.Errorf("no such service: %s", name)
+		}
+	}
+	return config, nil
+}
+
+// hash covers config, the contents that it refers to, and more.
+func (s *Stack) hash(config types.ServiceConfig, more []byte) (string, error) {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("cannot hash service %q: %w", config.Name, err)
 	}
 	h := sha256.New()
 	h.Write(text)
 	for _, o := range objectsOf(s.Project, config) {
 		io.WriteString(h, "\n"+o.id+" "+s.digest(o))
 	}
-	x, err := ServiceExtension(config)
-	if err != nil {
-		return "", fmt.Errorf("cannot hash service %q: %w", service, err)
-	}
-	if x.Probe != nil {
-		probe, err := json.Marshal(x.Probe)
-		if err != nil {
-			return "", fmt.Errorf("cannot hash service %q: %w", service, err)
-		}
-		h.Write(probe)
-	}
+	h.Write(more)
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
@@ -59,5 +83,19 @@ func hashed(c types.ServiceConfig) types.ServiceConfig {
 	c.Scale = nil
 	c.DependsOn = nil
 	c.Profiles = nil
+	return c
+}
+
+// fixed is the part of a service that a container keeps for its life.
+func fixed(c types.ServiceConfig) types.ServiceConfig {
+	c.CPUS, c.CPUShares, c.CPUPeriod, c.CPUQuota = 0, 0, 0, 0
+	c.MemLimit, c.MemReservation, c.MemSwapLimit, c.PidsLimit = 0, 0, 0, 0
+	c.Ports, c.Expose = nil, nil
+	c.Labels, c.LabelFiles = nil, nil
+	c.HealthCheck = nil
+	c.Restart = ""
+	c.StopSignal, c.StopGracePeriod = "", nil
+	c.PostStart, c.PreStop = nil, nil
+	c.Deploy, c.Develop, c.Attach = nil, nil, nil
 	return c
 }

@@ -60,3 +60,39 @@ func TestHashLeavesTheStackAlone(t *testing.T) {
 		t.Error("Hash changed the replicas")
 	}
 }
+
+// TestRecreateHash: what a running container can be given does not change it; all
+// else does, and every change changes Hash.
+func TestRecreateHash(t *testing.T) {
+	hashes := func(extra string) (recreate, whole string) {
+		s := mustLoad(t, Options{Dir: tempFiles(t, map[string]string{"stack.yaml": "name: h\nservices:\n  a:\n    image: rootfs:/\n" + extra + "\n"})})
+		recreate, err := s.RecreateHash("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole, err = s.Hash("a"); err != nil {
+			t.Fatal(err)
+		}
+		return recreate, whole
+	}
+	base, whole := hashes("")
+	for _, live := range []string{
+		"    mem_limit: 1g", "    mem_reservation: 1g", "    cpus: 2", "    cpu_shares: 5", "    pids_limit: 9",
+		"    deploy: {resources: {limits: {memory: 1g}}}", "    deploy: {restart_policy: {condition: any}}",
+		"    ports: ['80:80']", "    labels: {A: b}", "    healthcheck: {test: x}", "    restart: always",
+		"    stop_signal: SIGINT", "    stop_grace_period: 3s", "    post_start: [{command: x}]", "    pre_stop: [{command: x}]",
+		"    x-stack: {probe: {tcp: 80}}",
+	} {
+		if r, w := hashes(live); r != base || w == whole {
+			t.Errorf("%s: recreate hash differs: %t, hash is the same: %t", live, r != base, w == whole)
+		}
+	}
+	for _, fixed := range []string{
+		"    command: x", "    environment: {A: b}", "    user: '1'", "    read_only: true", "    volumes: [/x]", "    cpuset: '0'",
+		"    networks: {default: {aliases: [z]}}", "    annotations: {A: b}", "    pre_start: [{command: x}]", "    privileged: true",
+	} {
+		if r, _ := hashes(fixed); r == base {
+			t.Errorf("%s does not change the recreate hash", fixed)
+		}
+	}
+}
