@@ -141,8 +141,11 @@ func (b *builder) attachSpecial(m *mount, kind string) error {
 	if err := checkKind(fd, kind); err != nil {
 		return err
 	}
-	fd, err := b.keep(cloneTree(fd, "", false))
-	if err != nil {
+	copied, err := b.keep(cloneTree(fd, "", false))
+	switch {
+	case err == nil:
+		fd = copied
+	case !errors.Is(err, unix.EINVAL) || b.used(kind, m): // before 6.15 only what is attached can be copied
 		return fmt.Errorf("cannot copy the mount: %w", err)
 	}
 	if err := m.apply(fd, b.setup.UserNS != nil); err != nil {
@@ -150,6 +153,16 @@ func (b *builder) attachSpecial(m *mount, kind string) error {
 	}
 	m.attached = true
 	return b.place(fd, m.Destination, kind == "proc" || kind == "sysfs")
+}
+
+// used says whether a mount of that kind is attached already.
+func (b *builder) used(kind string, but *mount) bool {
+	for i := range b.mounts {
+		if m := &b.mounts[i]; m != but && m.attached && strings.TrimSuffix(m.Type, "2") == kind {
+			return true
+		}
+	}
+	return false
 }
 
 // checkKind trusts the kernel, not the process, about what a descriptor is.
