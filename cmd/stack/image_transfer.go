@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -103,21 +104,25 @@ func bar(layers map[string]image.Progress) string {
 	return fmt.Sprintf("[%s] %s", full, size(uint64(total/2)))
 }
 
-// each runs a transfer for every name, some at a time. All are tried; the first
-// error counts, each is shown where it happened.
+// each runs a transfer for every name, some at a time. All are tried, and all
+// errors returned.
 func (t *imageTransfer) each(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error {
 	var g errgroup.Group
 	g.SetLimit(parallelImages)
-	for _, name := range names {
+	errs := make([]error, len(names))
+	for i, name := range names {
 		g.Go(func() error {
-			err := do(ctx, name)
-			if err != nil {
-				t.say(name, "Error", err.Error())
+			if errs[i] = do(ctx, name); errs[i] != nil {
+				t.say(name, "Error", errs[i].Error())
 			}
-			return err
+			return nil
 		})
 	}
-	return g.Wait()
+	g.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(errs...)
 }
 
 // pull brings one image and shows it.

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -268,6 +271,34 @@ func TestPlainOnlyWhereAllowed(t *testing.T) {
 		_, strict := h[0].Client.Transport.(perHost).own.(*http.Transport)
 		if strict == plain {
 			t.Errorf("%s: strict %v", host, strict)
+		}
+	}
+}
+
+// TestUnreachable: a host that does not answer is not asked for minutes, one that
+// does not exist only once, and one that refuses may be about to start.
+func TestUnreachable(t *testing.T) {
+	for name, c := range map[string]struct {
+		cause    error
+		patience time.Duration
+		tries    int
+	}{
+		"absent":  {&net.DNSError{Err: "x", IsNotFound: true}, time.Hour, 1},
+		"silent":  {&net.DNSError{Err: "x", IsTimeout: true}, 0, 1},
+		"refused": {errors.New("refused"), 300 * time.Millisecond, 3}, // after 0, 200 and 600 ms
+	} {
+		tries := 0
+		err := retryFor(context.Background(), c.patience, func() error {
+			tries++
+			_, err := dialled(nil, &url.Error{Op: "Head", URL: "https://a.example/?s=hunter2", Err: &net.OpError{Op: "dial", Net: "tcp", Err: c.cause}})
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Error("containerd's client sees a time-out")
+			}
+			return err
+		})
+		if err == nil || tries != c.tries || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %d tries, %v", name, tries, err)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -21,6 +20,8 @@ const (
 	// between two that begins at firstWait and doubles.
 	attempts  = 5
 	firstWait = 200 * time.Millisecond
+	// patience ends the attempts to reach a host that does not answer at all.
+	patience = 8 * time.Second
 	// stall is how long a transfer may stand still before it is begun anew.
 	stall = 60 * time.Second
 )
@@ -31,10 +32,13 @@ type permanent struct{ error }
 func (p permanent) Unwrap() error { return p.error }
 
 // retry repeats try while its errors are of the passing kind.
-func retry(ctx context.Context, try func() error) error {
+func retry(ctx context.Context, try func() error) error { return retryFor(ctx, patience, try) }
+
+func retryFor(ctx context.Context, patience time.Duration, try func() error) error {
+	begun := time.Now()
 	for n := 1; ; n++ {
 		err := try()
-		if err == nil || n == attempts || !passing(err) {
+		if err == nil || n == attempts || !passing(err) || errors.As(err, new(unreachable)) && time.Since(begun) > patience {
 			return err
 		}
 		if err := pause(ctx, n); err != nil {
@@ -55,10 +59,10 @@ func pause(ctx context.Context, n int) error {
 
 // passing says whether an error may be gone in a moment.
 func passing(err error) bool {
-	var dns *net.DNSError
+	var lost unreachable
 	var cert *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, new(permanent)), errors.As(err, &cert), errors.As(err, &dns) && dns.IsNotFound:
+	case errors.As(err, new(permanent)), errors.As(err, &cert), errors.As(err, &lost) && lost.absent:
 		return false
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false

@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +21,9 @@ import (
 // time to check a large upload.
 const answerTimeout = 2 * time.Minute
 
+// dialTimeout bounds looking a host up and connecting to it.
+const dialTimeout = 10 * time.Second
+
 // perHost gives one host the exceptions that the settings make for it, and every
 // other host that it sends us to (token servers, storage) none. Who is redirected
 // to another host shows it no password: net/http would, on another port.
@@ -29,13 +34,29 @@ type perHost struct {
 
 func (p perHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host == p.host {
-		return p.own.RoundTrip(r)
+		return dialled(p.own.RoundTrip(r))
 	}
 	if r.Response != nil && r.Header.Get("Authorization") != "" {
 		r = r.Clone(r.Context())
 		r.Header.Del("Authorization")
 	}
-	return p.other.RoundTrip(r)
+	return dialled(p.other.RoundTrip(r))
+}
+
+// unreachable is an error before any answer. It hides that it was a time-out, which
+// containerd's client would try again five times, ten seconds each.
+type unreachable struct {
+	error
+	absent bool // there is no such host
+}
+
+func dialled(resp *http.Response, err error) (*http.Response, error) {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, context.Canceled) {
+		var dns *net.DNSError
+		err = unreachable{op, errors.As(op, &dns) && dns.IsNotFound}
+	}
+	return resp, err
 }
 
 // transport makes the connections to host. plain allows it to answer without TLS.
@@ -59,6 +80,7 @@ func newTransport(conf *tls.Config) *http.Transport {
 	t.MaxIdleConnsPerHost = 10
 	t.ResponseHeaderTimeout = answerTimeout
 	t.ForceAttemptHTTP2 = true
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	return t
 }
 
