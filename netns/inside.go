@@ -46,9 +46,12 @@ func (in inside) chains() []chain {
 			nat = append(nat, rule{"ip daddr " + ResolverAddr, r.clause, to})
 		}
 	}
-	nat = append(nat,
-		rule{"meta nfproto ipv4", "ip daddr vmap @spread4"},
-		rule{"meta nfproto ipv6", "ip6 daddr vmap @spread6"})
+	if in.has(netip.Addr.Is4) {
+		nat = append(nat, rule{"meta nfproto ipv4", "ip daddr vmap @spread4"})
+	}
+	if in.has(netip.Addr.Is6) {
+		nat = append(nat, rule{"meta nfproto ipv6", "ip6 daddr vmap @spread6"})
+	}
 	for _, p := range in.Pools {
 		daddr := "ip daddr " + p.String()
 		if p.Addr().Is6() {
@@ -96,13 +99,23 @@ func (p paths) sets() []set {
 			n6 = append(n6, element{Key: []string{s.IPv6.String()}, Data: []string{fmt.Sprint("goto ", of6, i6)}})
 		}
 	}
-	verdict := []field{fieldVerdict}
-	return []set{
-		{Name: "services4", Key: []field{fieldIPv4, fieldIndex}, Data: []field{fieldIPv4}, Elements: v4},
-		{Name: "services6", Key: []field{fieldIPv6, fieldIndex}, Data: []field{fieldIPv6}, Elements: v6},
-		{Name: "spread4", Key: []field{fieldIPv4}, Data: verdict, Elements: n4},
-		{Name: "spread6", Key: []field{fieldIPv6}, Data: verdict, Elements: n6},
+	var out []set
+	if p.has(netip.Addr.Is4) {
+		out = append(out,
+			set{Name: "services4", Key: []field{fieldIPv4, fieldIndex}, Data: []field{fieldIPv4}, Elements: v4},
+			set{Name: "spread4", Key: []field{fieldIPv4}, Data: []field{fieldVerdict}, Elements: n4})
 	}
+	if p.has(netip.Addr.Is6) {
+		out = append(out,
+			set{Name: "services6", Key: []field{fieldIPv6, fieldIndex}, Data: []field{fieldIPv6}, Elements: v6},
+			set{Name: "spread6", Key: []field{fieldIPv6}, Data: []field{fieldVerdict}, Elements: n6})
+	}
+	return out
+}
+
+// has reports whether there are service addresses of a family.
+func (p paths) has(family func(netip.Addr) bool) bool {
+	return slices.ContainsFunc(p.Pools, func(pool netip.Prefix) bool { return family(pool.Addr()) })
 }
 
 // spreadChains are the chains that sets lead to, by name.

@@ -140,6 +140,7 @@ func (h *Host) reattach(container string, eps []Endpoint) error {
 	if _, err := h.attach(s, eps); err != nil {
 		return fmt.Errorf("cannot attach container %s again: %w", short(container), err)
 	}
+	h.settled(container, p) // on more networks, perhaps
 	return h.publish(container)
 }
 

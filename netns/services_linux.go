@@ -102,7 +102,7 @@ func (h *Host) followOne(container string, verify bool) error {
 	h.mu.Lock()
 	r := h.residents[container]
 	h.mu.Unlock()
-	if r == nil {
+	if r == nil || r.udp == 0 { // or the table would lack the resolver, until ListenDNS
 		return nil
 	}
 	now, err := h.snapshot(r.networks)
@@ -129,7 +129,7 @@ func (h *Host) follow(r *resident, now *snapshot, verify bool) (left map[string]
 	switch {
 	case r.table == nil || r.has == nil:
 		return nil, h.inside(r, func() error { return r.begin(now) })
-	case verify:
+	case verify, !slices.Equal(r.has.Pools, now.Pools): // rules change as well
 		left = leftBackends(r.has.sets, now.sets)
 		return left, r.mend(now)
 	}

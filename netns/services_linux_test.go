@@ -418,3 +418,28 @@ func TestOneRoundOfTen(t *testing.T) {
 		t.Errorf("a change of backends takes %v", all[10])
 	}
 }
+
+// A network that gets IPv6 while a container runs: the rules inside change too.
+func TestServicePoolsChangeUnderAContainer(t *testing.T) {
+	t.Parallel()
+	m, ctx := newMesh(t, func(*Network) {}), t.Context()
+	second := network("shop", "second")
+	second.IPv6 = true
+	m.want.Networks = append(m.want.Networks, second)
+	m.want.Services = append(m.want.Services, Service{Name: "other", Network: second.ID, Names: []string{"other"}, Backends: []string{"web0"}})
+	for _, c := range []container{m.client, m.replicas[0]} {
+		m.want.Endpoints = append(m.want.Endpoints, endpoints(c.id, m.net, second)[1])
+	}
+	must(t, m.h.Apply(ctx, m.want)) // plugs them in as well
+	must(t, m.h.Balance(ctx, m.want))
+	must(t, m.h.Lead(ctx))
+	all, err := m.h.Services(second.ID)
+	must(t, err)
+	for _, to := range []netip.Addr{all[0].IPv4, all[0].IPv6} {
+		for _, protocol := range []string{"tcp", "udp"} {
+			if got, err := m.askFrom(m.client, protocol, at(to, 80)); err != nil || !strings.HasPrefix(got, "web0 ") {
+				t.Errorf("%s %v: %q, %v", protocol, to, got, err)
+			}
+		}
+	}
+}

@@ -67,6 +67,9 @@ func (c *Controller) rebalance(now time.Time) (again time.Duration) {
 	if c.want.Down || now.Before(b.retry) {
 		return 0
 	}
+	if b.follow != nil && len(c.inFlight) == 0 {
+		c.followBalance(0)
+	}
 	cfg := c.balanceConfig()
 	if b.wanted = fingerprint(cfg); b.wanted == b.written {
 		return 0
@@ -152,8 +155,9 @@ func (c *Controller) wrote(cfg netns.Config) {
 }
 
 // moreWait is how late it may be known that a service which is reached already has
-// more backends, while replicas start: fifty are told of in a few rounds, not fifty.
-const moreWait = 50 * time.Millisecond
+// more backends, while operations are under way: fifty that start are told of in a
+// few rounds, not fifty, the last one when all is done.
+const moreWait = 250 * time.Millisecond
 
 // onlyMore reports whether clients that know before are still led rightly.
 func onlyMore(before, now netns.Config) bool {
