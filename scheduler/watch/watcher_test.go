@@ -1,0 +1,378 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// watched is a directory under watch.
+type watched struct {
+	t   *testing.T
+	dir string
+	w   *Watcher
+}
+
+func start(t *testing.T, dir string, o Options) *watched {
+	t.Helper()
+	if len(o.Roots) == 0 {
+		o.Roots = []Root{{Path: dir}}
+	}
+	w, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { w.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return &watched{t, dir, w}
+}
+
+// until takes batches until the changes in them are those wanted: "+name" is there,
+// "-name" is gone. A batch that is split by a slow machine is no failure.
+func (w *watched) until(want ...string) {
+	w.t.Helper()
+	got := map[string]bool{}
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case b := <-w.w.C:
+			for _, c := range b.Changes {
+				delete(got, "+"+c.Path)
+				delete(got, "-"+c.Path)
+				if c.Removed {
+					got["-"+c.Path] = true
+				} else {
+					got["+"+c.Path] = true
+				}
+			}
+		case <-deadline:
+			w.t.Fatalf("got %v, want %v", got, want)
+		}
+		missing := 0
+		for _, c := range want {
+			if !got[c] {
+				missing++
+			}
+		}
+		if missing > 0 {
+			continue
+		}
+		if len(got) > len(want) {
+			w.t.Fatalf("got %v, want %v", got, want)
+		}
+		return
+	}
+}
+
+func (w *watched) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *watched) write(name, content string) {
+	w.t.Helper()
+	must(w.t, os.MkdirAll(filepath.Dir(w.path(name)), 0o755), os.WriteFile(w.path(name), []byte(content), 0o644))
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// saves are what editors do when they save a file, as strace shows it.
+func saves() map[string]func(w *watched, name string) {
+	return map[string]func(w *watched, name string){
+		"truncate and write": func(w *watched, name string) { w.write(name, "new") },
+		"truncate, think, write": func(w *watched, name string) {
+			f, err := os.OpenFile(w.path(name), os.O_WRONLY|os.O_TRUNC, 0)
+			must(w.t, err)
+			time.Sleep(2 * quiet)
+			_, err = f.WriteString("new")
+			must(w.t, err, f.Close())
+		},
+		"vim": func(w *watched, name string) { // backupcopy=no
+			w.write("4913", "")
+			must(w.t, os.Remove(w.path("4913")), os.Rename(w.path(name), w.path(name+"~")))
+			w.write(name, "new")
+			must(w.t, os.Chmod(w.path(name), 0o644), os.Remove(w.path(name+"~")))
+		},
+		"emacs": func(w *watched, name string) {
+			must(w.t, os.Symlink("me@host.1:1", w.path(".#"+name)))
+			w.write("#"+name+"#", "new")
+			must(w.t, os.Rename(w.path(name), w.path(name+"~")))
+			w.write(name, "new")
+			must(w.t, os.Remove(w.path("#"+name+"#")), os.Remove(w.path(".#"+name)))
+		},
+		"VS Code": func(w *watched, name string) {
+			f, err := os.OpenFile(w.path(name), os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o644)
+			must(w.t, err)
+			_, err = f.WriteString("new")
+			must(w.t, err, f.Sync(), f.Close())
+		},
+		"JetBrains": func(w *watched, name string) {
+			w.write(name+"___jb_tmp___", "new")
+			must(w.t, os.Rename(w.path(name), w.path(name+"___jb_old___")),
+				os.Rename(w.path(name+"___jb_tmp___"), w.path(name)), os.Remove(w.path(name+"___jb_old___")))
+		},
+		"atomic rename": func(w *watched, name string) {
+			w.write(".goutputstream-X", "new")
+			must(w.t, os.Rename(w.path(".goutputstream-X"), w.path(name)))
+		},
+		"same size, same time": func(w *watched, name string) {
+			info, err := os.Stat(w.path(name))
+			must(w.t, err)
+			f, err := os.OpenFile(w.path(name), os.O_WRONLY, 0)
+			must(w.t, err)
+			_, err = f.WriteString("NEW")
+			must(w.t, err, f.Close(), os.Chtimes(w.path(name), info.ModTime(), info.ModTime()))
+		},
+		"touch": func(w *watched, name string) {
+			must(w.t, os.Chtimes(w.path(name), time.Unix(1, 0), time.Unix(1, 0)))
+		},
+		"chmod": func(w *watched, name string) { must(w.t, os.Chmod(w.path(name), 0o755)) },
+	}
+}
+
+func TestSaves(t *testing.T) {
+	for editor, save := range saves() {
+		t.Run(editor, func(t *testing.T) {
+			dir := t.TempDir()
+			must(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte("old"), 0o644))
+			w := start(t, dir, Options{})
+			save(w, "main.go")
+			w.until("+main.go")
+			w.write("end", "")
+			w.until("+end") // and nothing else came before
+		})
+	}
+}
+
+// TestTruncatedFileIsNotToldEmpty: a save by truncating is told with its content.
+func TestTruncatedFileIsNotToldEmpty(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("old"), 0o644))
+	w := start(t, dir, Options{})
+	must(t, os.Truncate(w.path("f"), 0))
+	time.Sleep(quiet + 2*time.Millisecond) // the truncation alone would have been told
+	select {
+	case b := <-w.w.C:
+		t.Fatalf("the empty file was told: %v", b)
+	default:
+	}
+	w.write("f", "new")
+	w.until("+f")
+}
+
+func TestFolders(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, dir, Options{})
+	w.write("a/b/c/file", "x")
+	w.until("+a", "+a/b", "+a/b/c", "+a/b/c/file")
+	must(t, os.Rename(w.path("a/b"), w.path("a/z")))
+	w.until("-a/b", "-a/b/c", "-a/b/c/file", "+a/z", "+a/z/c", "+a/z/c/file")
+	w.write("a/z/c/file", "y") // the watches moved along
+	w.until("+a/z/c/file")
+	must(t, os.Rename(w.path("a/z"), w.path("q")))
+	w.until("-a/z", "-a/z/c", "-a/z/c/file", "+q", "+q/c", "+q/c/file")
+	w.write("q/c/late", "y")
+	w.until("+q/c/late")
+	outside := t.TempDir()
+	must(t, os.Rename(w.path("q"), filepath.Join(outside, "q")))
+	w.until("-q", "-q/c", "-q/c/file", "-q/c/late")
+	must(t, os.WriteFile(filepath.Join(outside, "q/c/unseen"), nil, 0o644))
+	w.write("end", "")
+	w.until("+end")
+	must(t, os.Rename(filepath.Join(outside, "q"), w.path("back")))
+	w.until("+back", "+back/c", "+back/c/file", "+back/c/late", "+back/c/unseen")
+	must(t, os.RemoveAll(w.path("back")))
+	w.until("-back", "-back/c", "-back/c/file", "-back/c/late", "-back/c/unseen")
+}
+
+func TestKindsChange(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, dir, Options{})
+	w.write("x", "file")
+	w.until("+x")
+	must(t, os.Remove(w.path("x")))
+	w.write("x/inside", "now a directory")
+	w.until("+x", "+x/inside")
+	must(t, os.RemoveAll(w.path("x")), os.Symlink("/etc", w.path("x")))
+	w.until("-x/inside", "+x") // and nothing of /etc
+	must(t, os.Remove(w.path("x")), os.Symlink("nowhere", w.path("x")))
+	w.until("+x")
+	must(t, os.Remove(w.path("x")))
+	w.until("-x")
+}
+
+// TestCheckout: a thousand files are one batch.
+func TestCheckout(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, dir, Options{})
+	for n := range 1000 {
+		w.write(fmt.Sprintf("d%d/f%d", n%40, n), "x")
+	}
+	var sizes []int
+	for seen := 0; seen < 1040; {
+		select {
+		case b := <-w.w.C:
+			sizes = append(sizes, len(b.Changes))
+			seen += len(b.Changes)
+		case <-time.After(10 * time.Second):
+			t.Fatalf("batches of %v only", sizes)
+		}
+	}
+	if len(sizes) > 3 { // the machine may stall once or twice
+		t.Errorf("%d batches: %v", len(sizes), sizes)
+	}
+}
+
+// TestChangesAddUp while nobody takes them.
+func TestChangesAddUp(t *testing.T) {
+	w := start(t, t.TempDir(), Options{})
+	for n := range 5 {
+		w.write(fmt.Sprint("f", n), "x")
+		time.Sleep(2 * quiet)
+	}
+	b := <-w.w.C
+	if len(b.Changes) != 5 {
+		t.Errorf("the batch is %v", b)
+	}
+}
+
+func TestRootIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "conf"), []byte("old"), 0o644))
+	w := start(t, dir, Options{Roots: []Root{{Path: filepath.Join(dir, "conf")}}})
+	w.write("other", "x")
+	w.write("new", "x")
+	must(t, os.Rename(w.path("new"), w.path("conf")))
+	w.until("+conf")
+	must(t, os.Remove(w.path("conf")))
+	w.until("-conf")
+	w.write("conf", "again")
+	w.until("+conf")
+}
+
+// TestRootGoes and comes back: what is missing then is gone, and not before.
+func TestRootGoes(t *testing.T) {
+	up := t.TempDir()
+	dir := filepath.Join(up, "src")
+	must(t, os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "a"), nil, 0o644), os.WriteFile(filepath.Join(dir, "b"), nil, 0o644))
+	w := start(t, dir, Options{})
+	must(t, os.Rename(dir, filepath.Join(up, "away")))
+	select {
+	case b := <-w.w.C:
+		t.Fatalf("told %v", b)
+	case <-time.After(10 * quiet):
+	}
+	must(t, os.Mkdir(filepath.Join(up, "next"), 0o755), os.WriteFile(filepath.Join(up, "next/b"), []byte("other"), 0o644), os.Rename(filepath.Join(up, "next"), dir))
+	w.until("-a", "+b")
+	w.write("c", "")
+	w.until("+c")
+}
+
+func TestSeveralRoots(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "web/static"), 0o755))
+	w := start(t, dir, Options{Roots: []Root{
+		{Path: filepath.Join(dir, "web"), Ignore: []Patterns{{Dir: filepath.Join(dir, "web"), Lines: []string{"static"}}}},
+		{Path: filepath.Join(dir, "web/static")},
+		{Path: dir, Include: []string{"**/*.go"}},
+	}})
+	w.write("web/static/logo", "x")
+	if b := <-w.w.C; len(b.Changes) != 1 || b.Changes[0] != (Change{Root: 1, Path: "logo"}) {
+		t.Errorf("got %v", b)
+	}
+	w.write("web/main.go", "x")
+	if b := <-w.w.C; len(b.Changes) != 2 || b.Changes[0] != (Change{Root: 0, Path: "main.go"}) || b.Changes[1] != (Change{Root: 2, Path: "web/main.go"}) {
+		t.Errorf("got %v", b)
+	}
+	must(t, os.Rename(w.path("web/static"), w.path("web/moved")))
+	w.until("+moved", "+moved/logo")
+	w.write("web/moved/late.go", "x") // watched under its new name by those who want it
+	w.until("+moved/late.go", "+web/moved/late.go")
+}
+
+// TestLargeTree: ignored folders cost nothing.
+func TestLargeTree(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 200 {
+		for _, top := range []string{"node_modules", "src"} {
+			d := filepath.Join(dir, top, fmt.Sprint("d", n))
+			must(t, os.MkdirAll(d, 0o755))
+			for f := range 25 {
+				must(t, os.WriteFile(filepath.Join(d, fmt.Sprint("f", f)), nil, 0o644))
+			}
+		}
+	}
+	w := start(t, dir, Options{Roots: []Root{{Path: dir, Ignore: []Patterns{{Dir: dir, Lines: []string{"node_modules"}}}}}})
+	watches := 0
+	for _, path := range w.w.events.WatchList() {
+		if strings.Contains(path, "node_modules") {
+			t.Fatalf("%s is watched", path)
+		}
+		watches++
+	}
+	if watches != 203 { // src's, src, the root, and what holds it
+		t.Errorf("%d watches", watches)
+	}
+	must(t, os.MkdirAll(w.path("node_modules/new/deep"), 0o755))
+	w.write("node_modules/d1/f1", "changed")
+	w.write("src/d199/f24", "changed")
+	w.until("+src/d199/f24")
+	if n := len(w.w.Files(0)); n != 200*25+201 {
+		t.Errorf("%d files", n)
+	}
+}
+
+func TestPoll(t *testing.T) {
+	dir := t.TempDir()
+	warned := ""
+	w := start(t, dir, Options{Poll: true, Warn: func(s string) { warned = s }})
+	if !w.w.Polls() || warned != "" {
+		t.Errorf("polls: %v; warned: %q", w.w.Polls(), warned)
+	}
+	w.write("a/b", "x")
+	w.until("+a", "+a/b")
+	must(t, os.Rename(w.path("a"), w.path("c")))
+	w.until("-a", "-a/b", "+c", "+c/b")
+	w.write("c/b", "longer")
+	w.until("+c/b")
+}
+
+// TestNoWatchesLeft: what inotify refuses is found by looking.
+func TestNoWatchesLeft(t *testing.T) {
+	dir := t.TempDir()
+	var warned []string
+	w, err := New(Options{Roots: []Root{{Path: dir}}, Warn: func(s string) { warned = append(warned, s) }})
+	must(t, err)
+	w.trouble = syscall.ENOSPC
+	w.enter(dir) // is not tried again
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { w.Run(ctx); close(done) }()
+	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("x"), 0o644))
+	(&watched{t, dir, w}).until("+f")
+	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("longer"), 0o644))
+	(&watched{t, dir, w}).until("+f")
+	cancel()
+	<-done
+	if len(warned) != 1 || !strings.Contains(warned[0], "max_user_watches") || !w.Polls() {
+		t.Errorf("warned %q", warned)
+	}
+}
+
+func TestMissingRoot(t *testing.T) {
+	_, err := New(Options{Roots: []Root{{Path: "/nonexistent/dir"}}})
+	if err == nil || !strings.Contains(err.Error(), "cannot watch /nonexistent/dir") {
+		t.Errorf("got %v", err)
+	}
+}
