@@ -15,4 +15,7 @@
 // container's user namespace, or with the stream's ids mapped into its range.
 // Out on the host set-id bits are dropped and device nodes are left out: they
 // would be a gift from the container to the host's users.
+//
+// Sync makes paths of a container what they are on the host: in place, so that the
+// inode stays.
 package transfer

@@ -1,0 +1,284 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime/native/rootfs"
+)
+
+// HostDirectory is a directory of the host as a tree that nothing leads out of.
+func HostDirectory(name string) (*Root, error) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &Root{dir: newFile(fd, name), host: true}, nil
+}
+
+// SyncOptions say how Sync writes.
+type SyncOptions struct {
+	// Compare leaves files alone whose content is the same.
+	Compare bool
+	// As, unless empty, is the name that a single file gets.
+	As string
+}
+
+// Sync makes paths below the directory target of a container what they are below
+// from: written, or gone. A file that is there keeps its inode and its owner: it is
+// written in place. A new one is its directory's owner's. Set-id bits, devices,
+// FIFOs and sockets are left out.
+//
+// No link is followed below target, and nothing is removed across a mount. What
+// cannot be done of one path does not keep the others back; errors are joined.
+func (r *Root) Sync(ctx context.Context, target string, from *Root, paths []string, o SyncOptions) error {
+	uid, okUID := r.uids.toHost(0)
+	gid, okGID := r.gids.toHost(0)
+	if !okUID || !okGID {
+		return errors.New("the container has no root user")
+	}
+	return rootfs.As(uid, gid, func() error {
+		s := &syncer{root: r, from: from, opts: o}
+		top, err := s.top(path.Join("/", target))
+		if err != nil {
+			return fmt.Errorf("cannot open %s in the container: %w", target, err)
+		}
+		defer unix.Close(top)
+		s.dir = top
+		return s.all(ctx, paths)
+	})
+}
+
+// syncer writes below one directory of a container.
+type syncer struct {
+	root, from *Root
+	dir        int
+	opts       SyncOptions
+}
+
+// top opens the target, making what is missing of it. Links on the way are the
+// image's own and stay inside the root.
+func (s *syncer) top(name string) (int, error) {
+	fd, err := rootfs.OpenInRoot(s.root.fd(), name, unix.O_DIRECTORY)
+	if !errors.Is(err, unix.ENOENT) || name == "/" {
+		return fd, err
+	}
+	up, err := s.top(path.Dir(name))
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(up)
+	return s.makeDirectory(up, path.Base(name), 0o755)
+}
+
+// all syncs every path: first what is gone, deepest first, so that a name can
+// change its kind; then directories before what they hold.
+func (s *syncer) all(ctx context.Context, paths []string) error {
+	paths = slices.Sorted(slices.Values(paths))
+	var there []string
+	var errs []error
+	fail := func(name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot sync %s: %w", name, err))
+		}
+	}
+	for _, name := range slices.Backward(paths) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch gone, err := s.gone(name); {
+		case err != nil:
+			fail(name, err)
+		case gone:
+			fail(name, s.remove(s.named(name)))
+		default:
+			there = append(there, name)
+		}
+	}
+	for _, name := range slices.Backward(there) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		fail(name, s.one(name))
+	}
+	return errors.Join(errs...)
+}
+
+// named is what a path is called in the container.
+func (s *syncer) named(name string) string { return cmp.Or(s.opts.As, name) }
+
+func (s *syncer) gone(name string) (bool, error) {
+	if !fs.ValidPath(name) {
+		return false, errors.New("the name leads out of the directory")
+	}
+	fd, err := rootfs.OpenBeneath(s.from.fd(), name, 0)
+	if err == nil {
+		unix.Close(fd)
+		return false, nil
+	}
+	// A directory on the way may have become a file, or a link.
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return true, nil
+	}
+	return false, err
+}
+
+// one brings a path that exists.
+func (s *syncer) one(name string) error {
+	src, err := rootfs.OpenBeneath(s.from.fd(), name, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // gone since: an event will tell
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(src)
+	var st unix.Stat_t
+	if err := unix.Fstat(src, &st); err != nil {
+		return err
+	}
+	kind := st.Mode & unix.S_IFMT
+	if kind != unix.S_IFREG && kind != unix.S_IFDIR && kind != unix.S_IFLNK {
+		return nil
+	}
+	if name == "." {
+		return nil
+	}
+	parent, err := s.parent(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	base := path.Base(s.named(name))
+	switch kind {
+	case unix.S_IFDIR:
+		return s.directory(parent, base, st.Mode)
+	case unix.S_IFLNK:
+		return s.link(parent, base, src)
+	}
+	return s.file(parent, base, src, &st)
+}
+
+// parent opens a directory below the target, making what is missing as it is in
+// the source.
+func (s *syncer) parent(dir string) (int, error) {
+	fd, err := rootfs.OpenBeneath(s.dir, dir, unix.O_DIRECTORY)
+	if !errors.Is(err, unix.ENOENT) {
+		return fd, err
+	}
+	if err := s.one(dir); err != nil {
+		return -1, err
+	}
+	return rootfs.OpenBeneath(s.dir, dir, unix.O_DIRECTORY)
+}
+
+func (s *syncer) directory(parent int, name string, mode uint32) error {
+	if st, err := lstat(parent, name); err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err := unlink(parent, name); err != nil {
+			return err
+		}
+	}
+	fd, err := s.makeDirectory(parent, name, mode&0o777)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return chmod(fd, mode)
+}
+
+// makeDirectory opens a directory; one that it makes belongs to its parent's owner.
+func (s *syncer) makeDirectory(parent int, name string, mode uint32) (int, error) {
+	fd, made, err := makeDirectory(parent, name, mode)
+	if err == nil && made {
+		err = s.inherit(parent, fd)
+	}
+	if err != nil && fd >= 0 {
+		unix.Close(fd)
+		fd = -1
+	}
+	return fd, err
+}
+
+// inherit gives what was just made, and is held open, to the directory's owner.
+func (s *syncer) inherit(parent, fd int) error {
+	var dir, own unix.Stat_t
+	if err := errors.Join(unix.Fstat(parent, &dir), unix.Fstat(fd, &own)); err != nil {
+		return err
+	}
+	if dir.Uid == own.Uid && dir.Gid == own.Gid || !s.root.holds(dir.Uid, dir.Gid) {
+		return nil
+	}
+	return unix.Fchownat(fd, "", int(dir.Uid), int(dir.Gid), unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// holds reports whether ids of the host are the container's.
+func (r *Root) holds(uid, gid uint32) bool {
+	return r.uids == nil || r.uids.toContainer(uid) != overflowID && r.gids.toContainer(gid) != overflowID
+}
+
+// chmod gives what fd (O_PATH) refers to the permissions of mode.
+func chmod(fd int, mode uint32) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&0o7777 == mode&0o777 {
+		return err
+	}
+	return unix.Chmod(fdPath(fd), mode&0o777)
+}
+
+func lstat(dir int, name string) (*unix.Stat_t, error) {
+	st := new(unix.Stat_t)
+	return st, unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// link makes a link that leads where the source's does; where that is inside a
+// container is the container's affair.
+func (s *syncer) link(parent int, name string, src int) error {
+	to, err := readLink(src, "")
+	if err != nil {
+		return err
+	}
+	if old, err := readLink(parent, name); err == nil && old == to {
+		return nil
+	}
+	return s.replace(parent, name, func(temporary string) error {
+		if err := unix.Symlinkat(to, parent, temporary); err != nil {
+			return err
+		}
+		fd, err := openPath(parent, temporary)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return s.inherit(parent, fd)
+	})
+}
+
+// replace puts what mk makes under a temporary name in the place of name.
+func (s *syncer) replace(parent int, name string, mk func(temporary string) error) error {
+	if st, err := lstat(parent, name); err == nil {
+		if err := unmounted(parent, name); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			if err := removeAll(parent, name); err != nil {
+				return err
+			}
+		}
+	}
+	temporary := temporaryName()
+	err := mk(temporary)
+	if err == nil {
+		err = unix.Renameat(parent, temporary, parent, name)
+	}
+	if err != nil {
+		unix.Unlinkat(parent, temporary, 0)
+	}
+	return err
+}
