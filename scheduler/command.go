@@ -22,6 +22,7 @@ const (
 	VerbRun     Verb = "run"
 	VerbRelease Verb = "release" // lets a created one-off start, once its client is attached
 	VerbWait    Verb = "wait"
+	VerbWatch   Verb = "watch" // carries out develop.watch until its client goes
 )
 
 // Command is one request of a person to the controller. It edits the wish; the
@@ -57,6 +58,8 @@ type Command struct {
 	Timeout *time.Duration `json:",omitempty"`
 	Signal  string         `json:",omitempty"`
 	Run     *RunOptions    `json:",omitempty"`
+	// Since is when a watch began that another controller's end interrupted.
+	Since time.Time `json:",omitzero"`
 }
 
 // Reply is one line of a command's answer.
@@ -65,6 +68,8 @@ type Reply struct {
 	// Created names the one-off that run made; its client attaches, then releases.
 	Created *Instance `json:",omitempty"`
 	Warning string    `json:",omitempty"`
+	// Reload is a line of a watch.
+	Reload *Reload `json:",omitempty"`
 	// Done ends the stream; Error tells why the command failed.
 	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`

@@ -79,6 +79,8 @@ func (c *Controller) dispatch(ctx context.Context, cmd Command, reply func(Reply
 		return c.runOneOff(ctx, cmd, reply)
 	case VerbRelease:
 		return c.release(ctx, cmd)
+	case VerbWatch:
+		return c.watchFiles(ctx, cmd, reply)
 	}
 	about, err := c.apply(cmd)
 	if err != nil {

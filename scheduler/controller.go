@@ -25,6 +25,8 @@ type Config struct {
 	Runtime runtime.Runtime
 	Network Network
 	Images  Images
+	// Files are the containers', for what is synced into them.
+	Files   Files
 	Keeper  Keeper
 	Machine Machine
 	// CDIDirs are where vendors' specifications of devices lie.
@@ -105,6 +107,7 @@ type Controller struct {
 	proxies   map[string]context.CancelFunc // by reservation
 	held      map[string]chan struct{}      // one-offs that wait for their client
 	shared    *shared                       // of the command that stands
+	reload    *hotReload                    // while a client watches
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request

@@ -329,6 +329,7 @@ func (l *launch) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	l.c.catchUp(ctx, l.i)
 	l.begun = l.c.Now() // before: no line of the run's log may be older
 	return l.c.Runtime.Start(ctx, l.i.ID)
 }

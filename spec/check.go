@@ -10,7 +10,7 @@ func valueRules() []rule {
 		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart,
 		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers, checkOptions,
 		checkSubnets, checkMounts, checkEnvironment, checkCommands, checkHosts,
-		checkModes, checkBooleans, checkObjectNames, checkExtension,
+		checkModes, checkBooleans, checkObjectNames, checkExtension, checkWatch,
 	}
 }
 

@@ -35,7 +35,6 @@ func pendingKeys() map[string]int {
 	return map[string]int{
 		"jobs":                              6,
 		"services.*.build":                  4,
-		"services.*.develop":                7,
 		"services.*.runtime":                5,
 		"services.*.deploy.update_config":   6,
 		"services.*.deploy.rollback_config": 6,

@@ -37,13 +37,19 @@ func serviceSupport() []support {
 		ok("ports", "ports.[].name", "ports.[].mode", "ports.[].host_ip", "ports.[].target",
 			"ports.[].published", "ports.[].protocol", "ports.[].app_protocol"),
 		refuse("builds come with the image store", "build"),
-		warn("watching files is not built yet", "develop"),
+		watchSupport(),
 		refuse("it would run a program outside the stack; run what it provides as a service", "provider"),
 		warn("containers outside the stack are reached over an external network", "external_links"),
 		hookSupport("post_start"), hookSupport("pre_stop"),
 		ok("pre_start", "pre_start.[].per_replica"), prefixed("pre_start.[].", containerSupport()),
 		refuse(legacy, "net", "dockerfile"),
 	)
+}
+
+func watchSupport() []support {
+	item := "develop.watch.[]."
+	return ok("develop", "develop.watch", item+"path", item+"action", item+"target", item+"ignore", item+"include", item+"initial_sync",
+		item+"exec", item+"exec.command", item+"exec.user", item+"exec.privileged", item+"exec.working_dir", item+"exec.environment")
 }
 
 // hookSupport are the keys of hooks that run inside the container.

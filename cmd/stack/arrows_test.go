@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"cmd/stack-shim":      {"runtime/shim", "runtime/log", "runtime/oci"},
 	"cmd/stackbench":      {},
 	"spec":                {},
-	"scheduler":           {"spec", "runtime", "netns"},
+	"scheduler":           {"spec", "runtime", "netns", "scheduler/watch"},
 	"scheduler/watch":     {"spec"},
 	"scheduler/api":       {"scheduler"},
 	"scheduler/inspect":   {"scheduler", "netns", "runtime/image"},

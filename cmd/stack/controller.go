@@ -96,9 +96,11 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	containers := native.New(native.Options{Root: s.Containers(), CloneParent: true, Log: log})
 	return scheduler.NewController(scheduler.Config{
 		Store:   s,
-		Runtime: native.New(native.Options{Root: s.Containers(), CloneParent: true, Log: log}),
+		Runtime: containers,
+		Files:   containers,
 		Network: scheduler.HostNetwork{Host: host},
 		Images:  images,
 		Keeper:  scheduler.ShimKeeper{Keeper: keeper},

@@ -90,6 +90,9 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 			}
 			started = err == nil
 			up = nil
+			if started && f.o.watch {
+				f.watch(watching)
+			}
 			if list, err := f.store.Current(time.Now()); err == nil && started {
 				f.observe(watching, list)
 			}
@@ -106,6 +109,15 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 			return err
 		}
 	}
+}
+
+// watch brings changed files into the services while the session lasts.
+func (f *session) watch(ctx context.Context) {
+	f.view.wg.Go(func() {
+		if err := f.a.watch(ctx, f.store, f.o.cmd.Services, f.view.note); err != nil {
+			f.view.note("cannot watch: " + err.Error())
+		}
+	})
 }
 
 func (f *session) announce(list []*scheduler.Instance) bool {

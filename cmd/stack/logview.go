@@ -153,6 +153,13 @@ func (v *logView) say(i *scheduler.Instance, text string) {
 	fmt.Fprintln(v.a.stdout, paint(v.color, v.colorOf(i), text))
 }
 
+// note prints a line of ours that is about no container.
+func (v *logView) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fmt.Fprintln(v.a.stdout, text)
+}
+
 // colorOf gives each container the next colour of the palette.
 func (v *logView) colorOf(i *scheduler.Instance) string {
 	if v.colors[i.Name] == "" {

@@ -31,6 +31,7 @@ type upOptions struct {
 	pull         string
 	yes          bool
 	dryRun       bool
+	watch        bool
 }
 
 func newUp(a *app) *cobra.Command {
@@ -69,7 +70,11 @@ func newUp(a *app) *cobra.Command {
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
+	f.BoolVarP(&o.watch, "watch", "w", false, "bring changed files into the services, as develop.watch says")
 	timeoutFlag(cmd, c)
+	for _, other := range []string{"detach", "wait", "no-start"} {
+		cmd.MarkFlagsMutuallyExclusive("watch", other)
+	}
 	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
 	cmd.MarkFlagsMutuallyExclusive("detach", "abort-on-container-exit")
 	return cmd
@@ -118,6 +123,9 @@ func (o *upOptions) prepare(st *spec.Stack) error {
 			return fmt.Errorf("no such service: %s", o.exitCodeFrom)
 		}
 		o.abortOnExit = true
+	}
+	if o.watch && len(scheduler.Watched(st, o.cmd.Services)) == 0 {
+		return scheduler.ErrNothingToWatch
 	}
 	orphans(st, &o.cmd)
 	o.cmd.WaitTimeout = time.Duration(o.waitSeconds) * time.Second

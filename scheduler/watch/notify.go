@@ -51,6 +51,9 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// Close ends a watcher that was never run.
+func (w *Watcher) Close() { w.close() }
+
 func (w *Watcher) close() {
 	if w.events != nil {
 		w.events.Close()

@@ -1,0 +1,60 @@
+package scheduler
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Reload is one line of a watch: what a batch of changed files led to.
+type Reload struct {
+	// Enabled says that from now on changes are seen; nothing else is set then.
+	Enabled bool   `json:",omitempty"`
+	Service string `json:",omitempty"`
+	Files   int    `json:",omitempty"` // that changed or are gone
+	// Replicas were synced into, Executed ran the rule's command, Restarted were
+	// restarted.
+	Replicas  int `json:",omitempty"`
+	Executed  int `json:",omitempty"`
+	Restarted int `json:",omitempty"`
+	// Took is the time from the first change to the end.
+	Took    time.Duration `json:",omitempty"`
+	Warning string        `json:",omitempty"`
+	Error   string        `json:",omitempty"`
+}
+
+// String is the line as people see it.
+func (r Reload) String() string {
+	switch {
+	case r.Enabled:
+		return "Watch enabled"
+	case r.Warning != "":
+		return r.Service + ": " + r.Warning
+	case r.Files == 0:
+		return r.Service + ": " + r.Error
+	}
+	line := r.Service + ": " + count(r.Files, "file")
+	if r.Replicas+r.Executed+r.Restarted == 0 {
+		line += " changed"
+	}
+	for _, did := range []struct {
+		what string
+		n    int
+	}{{"synced to", r.Replicas}, {"executed in", r.Executed}, {"restarted", r.Restarted}} {
+		if did.n > 0 {
+			line += ", " + did.what + " " + count(did.n, "replica")
+		}
+	}
+	line += fmt.Sprintf(" in %d ms", r.Took.Milliseconds())
+	if r.Error != "" {
+		line += "; " + strings.ReplaceAll(r.Error, "\n", "; ")
+	}
+	return line
+}
+
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
