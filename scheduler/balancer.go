@@ -79,7 +79,7 @@ func (c *Controller) rebalance(now time.Time) (again time.Duration) {
 	case len(c.inFlight) == 0: // the last change is not kept waiting
 		again = 0
 	case onlyMore(b.config, cfg):
-		again = max(again, b.writes.ended.Add(moreWait).Sub(time.Now()))
+		again = max(again, time.Until(b.writes.ended.Add(moreWait)))
 	}
 	if again > 0 {
 		return again
