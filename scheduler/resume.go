@@ -94,14 +94,26 @@ func (c *Controller) resumeNames(ctx context.Context, i *Instance) error {
 	return c.dns.serve(ctx, i.ID, st.Pid, client)
 }
 
-// resumePorts reserves again what a dead shim let go of.
+// reserveAgain is when ports that could not be reserved again are tried again.
+const reserveAgain = 200 * time.Millisecond
+
+// resumePorts reserves again what a dead shim let go of. Who had it before may be
+// dying still, so it is tried until it succeeds or the container has ended.
 func (c *Controller) resumePorts(ctx context.Context, i *Instance) error {
 	var errs []error
 	for _, p := range i.Ports {
 		_, err := c.reserve(ctx, p)
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, c.serveProxies(i))...)
+	err := errors.Join(append(errs, c.serveProxies(i))...)
+	if err != nil {
+		time.AfterFunc(reserveAgain, func() {
+			if now, ok := c.instance(i.ID); ok && now.live() && ctx.Err() == nil {
+				_ = c.resumePorts(ctx, &now) // told the first time
+			}
+		})
+	}
+	return err
 }
 
 // letGo releases every descriptor that the shim keeps for a container, also those
