@@ -25,9 +25,9 @@ func main() {
 	args := os.Args[1:]
 	switch {
 	case filepath.Base(os.Args[0]) == "stack-oci":
-		os.Exit(oci.Main("stack-oci", version, args))
+		os.Exit(oci.Main(program("stack-oci"), args))
 	case len(args) > 0 && args[0] == "oci":
-		os.Exit(oci.Main("stack oci", version, args[1:]))
+		os.Exit(oci.Main(program("stack oci"), args[1:]))
 	case len(args) == 0 || args[0] != "run":
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
@@ -36,6 +36,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stack-shim:", err)
 		os.Exit(1)
 	}
+}
+
+// program hands what needs the libraries of the first binary over to it.
+func program(name string) oci.Program {
+	p := oci.Program{Name: name, Version: version}
+	if self, err := os.Executable(); err == nil {
+		p.Fuller = []string{filepath.Join(filepath.Dir(self), "stack"), "oci-events"}
+	}
+	return p
 }
 
 func run(args []string) error {

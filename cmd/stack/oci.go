@@ -7,6 +7,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"stack/runtime/native/metrics"
+	"stack/runtime/oci"
 )
 
 // ociVerb is the OCI runtime's command line. It lives in the lean binary, which
@@ -32,4 +35,20 @@ func execOCI(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "stack: cannot execute stack-shim, which must lie beside stack: %v\n", err)
 	return 1
+}
+
+// newOCIEvents is the part of the OCI command line that stack-shim hands back: the
+// libraries that read statistics are too heavy for it.
+func newOCIEvents() *cobra.Command {
+	return &cobra.Command{
+		Use:                "oci-events",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := oci.Main(oci.Program{Name: "stack oci", Version: version, Stats: metrics.Read}, args); code != 0 {
+				return exitError(code)
+			}
+			return nil
+		},
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stack/runtime/native"
+	"stack/runtime/native/metrics"
 )
 
 type statsOptions struct {
@@ -40,7 +41,7 @@ func runStats(ctx context.Context, a *app, o *statsOptions, services []string) e
 	if err != nil {
 		return err
 	}
-	sampler := &statsSampler{store: s, runtime: native.New(native.Options{Root: s.Containers()}), services: services, all: o.all}
+	sampler := &statsSampler{store: s, runtime: native.New(native.Options{Root: s.Containers(), Stats: metrics.Read}), services: services, all: o.all}
 	before, err := sampler.sample(ctx)
 	if err != nil {
 		return err

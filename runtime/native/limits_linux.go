@@ -2,6 +2,8 @@ package native
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -46,7 +48,15 @@ func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 		return runtime.Stats{}, err
 	}
 	defer l.close()
-	return l.group.Stats()
+	if r.stats == nil {
+		return runtime.Stats{}, errors.New("this program was built without statistics")
+	}
+	s, err := r.stats(l.group.Paths())
+	if err != nil {
+		return runtime.Stats{}, fmt.Errorf("cannot read statistics of container %s: %w", id, err)
+	}
+	s.OOMKills, err = l.group.OOMKills()
+	return s, err
 }
 
 // Pids implements runtime.Runtime.

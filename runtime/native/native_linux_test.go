@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"stack/runtime"
+	"stack/runtime/native/metrics"
 	"stack/runtime/runtimetest"
 )
 
 func newRuntime(t testing.TB) *Runtime {
-	return New(Options{Root: filepath.Join(t.TempDir(), "run")})
+	return New(Options{Root: filepath.Join(t.TempDir(), "run"), Stats: metrics.Read})
 }
 
 func TestConformance(t *testing.T) {

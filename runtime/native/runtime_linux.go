@@ -19,6 +19,9 @@ type Options struct {
 	NoPivot bool
 	// SharedKeyring leaves containers the caller's session keyring.
 	SharedKeyring bool
+	// Stats reads what the control groups use, by controller; see package metrics. A
+	// runtime without it has no statistics.
+	Stats func(paths map[string]string) (runtime.Stats, error)
 	// Log receives what has no caller to be returned to; nil discards it.
 	Log *slog.Logger
 }
@@ -29,6 +32,7 @@ type Runtime struct {
 	cloneParent   bool
 	noPivot       bool
 	sharedKeyring bool
+	stats         func(paths map[string]string) (runtime.Stats, error)
 	log           *slog.Logger
 	filters       filterCache
 	lowers        rootfs.Lowers
@@ -42,6 +46,7 @@ func New(o Options) *Runtime {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Runtime{
-		root: o.Root, cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring, log: o.Log,
+		root: o.Root, cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring,
+		stats: o.Stats, log: o.Log,
 	}
 }

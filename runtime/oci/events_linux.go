@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +85,9 @@ func events(c *call, f *flag.FlagSet, args []string) error {
 	if *every <= 0 {
 		return usageError{errors.New("events: the interval must be above zero")}
 	}
+	if c.Stats == nil {
+		return c.handOver()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	w := &watch{rt: c.native(), id: id, out: json.NewEncoder(c.out)}
@@ -94,6 +99,15 @@ func events(c *call, f *flag.FlagSet, args []string) error {
 		return nil
 	}
 	return explain(id, err)
+}
+
+// handOver executes the program that has statistics, with the same arguments.
+func (c *call) handOver() error {
+	if len(c.Fuller) == 0 {
+		return errors.New("this program was built without statistics")
+	}
+	err := unix.Exec(c.Fuller[0], slices.Concat(c.Fuller, c.args), os.Environ())
+	return fmt.Errorf("cannot execute %s, which reads the statistics: %w", c.Fuller[0], err)
 }
 
 type watch struct {

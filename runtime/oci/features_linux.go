@@ -13,7 +13,7 @@ func printFeatures(c *call, f *flag.FlagSet, args []string) error {
 	if err := parse(f, args, 0, 0); err != nil {
 		return err
 	}
-	return printJSON(c.out, supported(c.version))
+	return printJSON(c.out, supported(c.Version))
 }
 
 func supported(version string) features.Features {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"stack/runtime"
 	"stack/runtime/native"
 )
 
@@ -45,13 +46,24 @@ func commands() []command {
 	}
 }
 
+// Program is the executable around the command line.
+type Program struct {
+	Name    string // as people call it: "stack oci"
+	Version string
+	// Stats reads what control groups use; see native.Options. The lean program has
+	// none: it executes Fuller instead, the command line of one that has, followed by
+	// the arguments.
+	Stats  func(paths map[string]string) (runtime.Stats, error)
+	Fuller []string
+}
+
 // call is one command line.
 type call struct {
-	program string
-	version string
-	global  global
-	out     io.Writer
-	errors  io.Writer
+	Program
+	args   []string
+	global global
+	out    io.Writer
+	errors io.Writer
 }
 
 // global are the flags before the verb.
@@ -69,8 +81,8 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 // Main runs a command line, args without the program's name, and returns the exit
 // code: 0, 1 for an error (255 for exec), or the code of the process that run and
 // exec waited for.
-func Main(program, version string, args []string) int {
-	c := &call{program: program, version: version, out: os.Stdout, errors: os.Stderr}
+func Main(p Program, args []string) int {
+	c := &call{Program: p, args: args, out: os.Stdout, errors: os.Stderr}
 	err := c.main(args)
 	var code exitError
 	var usage usageError
@@ -80,7 +92,7 @@ func Main(program, version string, args []string) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &usage):
-		fmt.Fprintf(c.errors, "%s: %v\n", program, err)
+		fmt.Fprintf(c.errors, "%s: %v\n", p.Name, err)
 		return 1
 	}
 	c.report(err)
@@ -111,7 +123,7 @@ func (c *call) main(args []string) error {
 		return usageError{err}
 	}
 	if version {
-		fmt.Fprintf(c.out, "stack version %s\nspec: %s\n", c.version, specs.Version)
+		fmt.Fprintf(c.out, "stack version %s\nspec: %s\n", c.Version, specs.Version)
 		return nil
 	}
 	if f.NArg() == 0 || f.Arg(0) == "help" {
@@ -134,7 +146,7 @@ func (c *call) dispatch(args []string) error {
 		}
 		f := c.newFlags(one.name)
 		f.Usage = func() {
-			fmt.Fprintf(f.Output(), "usage: %s %s [flags] %s\n%s\n", c.program, one.name, one.args, one.about)
+			fmt.Fprintf(f.Output(), "usage: %s %s [flags] %s\n%s\n", c.Name, one.name, one.args, one.about)
 			f.PrintDefaults()
 		}
 		return one.run(c, f, args[1:])
@@ -149,7 +161,7 @@ func (c *call) newFlags(name string) *flag.FlagSet {
 }
 
 func (c *call) usage(f *flag.FlagSet) {
-	fmt.Fprintf(c.errors, "usage: %s [flags] COMMAND\n", c.program)
+	fmt.Fprintf(c.errors, "usage: %s [flags] COMMAND\n", c.Name)
 	f.PrintDefaults()
 	for _, one := range commands() {
 		fmt.Fprintf(c.errors, "  %-28s %s\n", strings.TrimSpace(one.name+" "+one.args), one.about)
@@ -178,7 +190,9 @@ func parseID(f *flag.FlagSet, args []string) (string, error) {
 	return f.Arg(0), err
 }
 
-func (c *call) native() *native.Runtime { return native.New(native.Options{Root: c.global.root}) }
+func (c *call) native() *native.Runtime {
+	return native.New(native.Options{Root: c.global.root, Stats: c.Stats})
+}
 
 // alias gives a flag a second name.
 func alias(f *flag.FlagSet, short, long string) {

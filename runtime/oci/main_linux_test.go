@@ -15,13 +15,21 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"stack/runtime/native/metrics"
 	"stack/runtime/runtimetest"
 )
 
-// TestMain lets the test binary be the runtime: as "binary oci ARGS...".
+// TestMain lets the test binary be the runtime: as "binary oci ARGS...", and as
+// "binary oci-events ARGS..." the one with statistics.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "oci" {
-		os.Exit(Main("oci", "test", os.Args[2:]))
+	p := Program{Name: "oci", Version: "test"}
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "oci":
+		p.Fuller = []string{"/proc/self/exe", "oci-events"}
+		os.Exit(Main(p, os.Args[2:]))
+	case len(os.Args) > 1 && os.Args[1] == "oci-events":
+		p.Stats = metrics.Read
+		os.Exit(Main(p, os.Args[2:]))
 	}
 	os.Exit(m.Run())
 }

@@ -34,14 +34,14 @@ func explain(id string, err error) error {
 
 // report writes an error to standard error and to the log.
 func (c *call) report(err error) {
-	fmt.Fprintf(c.errors, "%s: %v\n", c.program, err)
+	fmt.Fprintf(c.errors, "%s: %v\n", c.Name, err)
 	c.log("error", err.Error())
 }
 
 // warn is report for what does not stop the command.
 func (c *call) warn(text string) {
 	if c.global.log == "" {
-		fmt.Fprintf(c.errors, "%s: warning: %s\n", c.program, text)
+		fmt.Fprintf(c.errors, "%s: warning: %s\n", c.Name, text)
 	}
 	c.log("warning", text)
 }
@@ -58,7 +58,7 @@ func (c *call) log(level, text string) {
 		err = writeLog(f, c.global.logFormat, level, text, time.Now())
 	}
 	if err != nil {
-		fmt.Fprintf(c.errors, "%s: cannot write to the log: %v\n", c.program, err)
+		fmt.Fprintf(c.errors, "%s: cannot write to the log: %v\n", c.Name, err)
 	}
 }
 

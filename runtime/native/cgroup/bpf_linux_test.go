@@ -65,14 +65,3 @@ func TestDeviceProgramRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestDiskCounters(t *testing.T) {
-	read, written := diskBytes("8:0 Read 10\n8:0 Write 5\n8:0 Sync 15\n8:16 Read 1\nTotal 16\n")
-	if read != 11 || written != 5 {
-		t.Errorf("v1: %d, %d", read, written)
-	}
-	read, written = deviceBytes("8:0 rbytes=10 wbytes=5 rios=1 wios=1 dbytes=0\n8:16 rbytes=1 wbytes=0\n")
-	if read != 11 || written != 5 {
-		t.Errorf("v2: %d, %d", read, written)
-	}
-}

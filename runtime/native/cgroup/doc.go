@@ -2,9 +2,9 @@
 // one container through control groups: version 1, hybrid and version 2, chosen
 // by what the machine has mounted.
 //
-// It imports runtime (for Stats) and nothing else of ours, and no library for
+// It imports nothing of ours, and no library for
 // cgroups or BPF: it is linked into the lean binary, where those cost more before
-// main than a container costs altogether.
+// main than a container costs altogether. Statistics are read by native/metrics.
 //
 // # Flow
 //

@@ -6,8 +6,6 @@ import (
 	"os"
 	"time"
 
-	"stack/runtime"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -44,7 +42,6 @@ type tree interface {
 	kill(limit time.Duration) error
 	remove() error
 
-	stats() (runtime.Stats, error)
 	oomKills() (uint64, error)
 	oomEvents(ctx context.Context) (<-chan struct{}, error)
 }
@@ -242,14 +239,6 @@ func refuseOwn(t tree) error {
 // become empty and are ours. Removing what does not exist is no error; a group
 // that still has processes is ErrBusy.
 func (g *Group) Delete() error { return g.fail("remove", g.tree.remove()) }
-
-// Stats tells what the group uses now. Memory leaves inactive page cache out.
-// Version 1 counts block I/O only on disks for which some group on the machine
-// has a throttle (Linux 6.10 and later) or which the BFQ scheduler serves.
-func (g *Group) Stats() (runtime.Stats, error) {
-	s, err := g.tree.stats()
-	return s, g.fail("read statistics of", err)
-}
 
 // OOMKills counts the processes that the kernel killed for memory since the
 // group was made.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"stack/runtime"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -21,7 +23,7 @@ func TestFreezeAndThaw(t *testing.T) {
 	g := create(t, p+"/x", nil)
 	mustStart(t, g, "sh", "-c", "while :; do :; done")
 	used := func() time.Duration {
-		s, err := g.Stats()
+		s, err := statistics(g)
 		check(t, err)
 		return s.CPUUsage
 	}
@@ -70,8 +72,8 @@ func TestKillOfATree(t *testing.T) {
 	if _, err := Load(g.Path()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Load of a deleted group: %v", err)
 	}
-	_, err := g.Stats()
-	wantError(t, err, ErrNotFound)
+	_, err := statistics(g)
+	wantError(t, err, runtime.ErrNotFound)
 	wantError(t, g.Freeze(), ErrNotFound)
 	check(t, g.Kill())
 }

@@ -1,6 +1,9 @@
 package cgroup
 
 import (
+	"stack/runtime"
+	"stack/runtime/native/metrics"
+
 	"context"
 	"errors"
 	"fmt"
@@ -177,3 +180,5 @@ func loopDevice(t testing.TB) (path string, number uint64) {
 	check(t, unix.Stat(path, &st))
 	return path, st.Rdev
 }
+
+func statistics(g *Group) (runtime.Stats, error) { return metrics.Read(g.Paths()) }
