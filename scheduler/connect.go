@@ -154,7 +154,7 @@ func (c *Controller) endpoints(i *Instance) ([]netns.Endpoint, error) {
 	c.mu.Lock()
 	stack, svc := c.want.Stack.Project, c.serviceOf(i)
 	c.mu.Unlock()
-	return Endpoints(stack, svc, Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff}, scale, ids)
+	return Endpoints(stack, svc, i.identity(), scale, ids)
 }
 
 func (c *Controller) liveOn(network string) []Instance {

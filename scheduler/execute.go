@@ -59,6 +59,10 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.newHook(ctx, op)
 	case OpReplace:
 		return c.replace(ctx, op)
+	case OpSurge:
+		return c.create(op, nil)
+	case OpPromote:
+		return c.promote(op)
 	case OpUpdate:
 		return c.refresh(ctx, op)
 	case OpStart:
@@ -122,6 +126,13 @@ func (c *Controller) create(op Op, old *Instance) error {
 		Hash: c.want.Hashes[op.Service], Recreate: c.want.Recreates[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
 		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil, untouched: true,
 	}
+	if op.Kind == OpSurge {
+		stale, ok := c.instances[op.Instance]
+		if !ok {
+			return nil // nobody's place is left to take: the next plan makes a replica
+		}
+		i.Takes, i.Becomes, i.Replaces = stale.ID, stale.Name, true
+	}
 	if err := c.describe(i, svc, img); err != nil {
 		return err
 	}
@@ -153,6 +164,20 @@ func (c *Controller) replace(ctx context.Context, op Op) error {
 		return err
 	}
 	return c.forget(ctx, old, c.renewsVolumes(op.Service))
+}
+
+// promote gives a surge the name of the replica whose place it took.
+func (c *Controller) promote(op Op) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, ok := c.instances[op.Instance]
+	if !ok || i.Becomes == "" {
+		return nil
+	}
+	i.Name, i.Takes, i.Becomes = i.Becomes, "", ""
+	c.save(i)
+	c.publish(i, Event{Action: "rename", Progress: "Recreated"})
+	return nil
 }
 
 func (c *Controller) renewsVolumes(service string) bool {

@@ -51,7 +51,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 	}
 	in := TranslateInput{
 		Project: project, Service: filesOnly(project, svc), Image: img,
-		Instance: Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff},
+		Instance: i.identity(),
 		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{}, Filesystems: map[string]VolumeSource{},
 		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
 	}

@@ -27,7 +27,11 @@ func Foresee(want Want, seen Observed, now time.Time) Plan {
 			}
 		}
 		begin := slices.DeleteFunc(p.Ops, func(op Op) bool { return len(op.After) > 0 })
-		if out.Services = p.Services; len(begin) == 0 || round == mostRounds {
+		if out.Services = p.Services; len(begin) == 0 && waits(p) && round < mostRounds {
+			m.now = m.now.Add(p.RequeueAfter)
+			continue
+		}
+		if len(begin) == 0 || round >= mostRounds {
 			return out
 		}
 		for _, op := range begin {
@@ -37,6 +41,16 @@ func Foresee(want Want, seen Observed, now time.Time) Plan {
 			out.Ops = append(out.Ops, op)
 		}
 	}
+}
+
+// waits reports whether time alone lets a service go on.
+func waits(p Plan) bool {
+	for _, s := range p.Services {
+		if s.Waiting != "" && p.RequeueAfter > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // mostRounds bounds a plan that does not converge, which would be a mistake of ours.
@@ -91,6 +105,10 @@ func (m *model) apply(op Op) {
 		m.drop(op.Instance)
 		m.add(op, &Instance{Number: op.Number, Hash: m.want.Hashes[op.Service],
 			Recreate: m.want.Recreates[op.Service], Digest: m.seen.Digests[op.Service], Sources: m.seen.Sources[op.Service], Replaces: op.Kind == OpReplace})
+	case OpSurge:
+		m.add(op, &Instance{Number: op.Number, Hash: m.want.Hashes[op.Service], Recreate: m.want.Recreates[op.Service],
+			Digest: m.seen.Digests[op.Service], Sources: m.seen.Sources[op.Service], Replaces: true,
+			Takes: op.Instance, Becomes: m.find(op.Instance).Name})
 	case OpHook:
 		at := slices.IndexFunc(m.seen.Instances, func(i *Instance) bool {
 			return i.Service == op.Service && i.Number == op.Number && !i.OneOff
@@ -138,6 +156,8 @@ func (m *model) add(op Op, i *Instance) {
 func (m *model) change(i *Instance, kind Kind) {
 	ended := runtime.Exit{At: m.now}
 	switch kind {
+	case OpPromote:
+		i.Name, i.Takes, i.Becomes = i.Becomes, "", ""
 	case OpUpdate:
 		i.Hash = m.want.Hashes[i.Service]
 	case OpStart:

@@ -45,9 +45,9 @@ start p-web-2: wanted running
 	})
 	golden("a converged world", "")
 	w.byName("p-db-1").Hash = "old"
-	golden("a changed service", `stop p-db-1: its configuration changed
-replace p-db-1: its configuration changed (after stop p-db-1)
-start p-db-1: its configuration changed (after replace p-db-1)
+	golden("a changed service", `stop p-db-1: its configuration changed, stop-first as it has no health check
+replace p-db-1: its configuration changed, stop-first as it has no health check (after stop p-db-1)
+start p-db-1: its configuration changed, stop-first as it has no health check (after replace p-db-1)
 `)
 	want = wanted(t, want.Wish, st, Command{Verb: VerbDown})
 	golden("down", `stop p-web-1: down

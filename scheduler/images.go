@@ -62,7 +62,7 @@ func (c *Controller) imageOf(ctx context.Context, service, ref, platform string)
 
 // describe fills in what is known of an instance before it runs.
 func (c *Controller) describe(i *Instance, svc types.ServiceConfig, img image.Image) error {
-	id := Identity{ID: i.ID, Name: i.Name, Number: i.Number, OneOff: i.OneOff}
+	id := i.identity()
 	t := &translator{in: TranslateInput{Project: c.want.Stack.Project, Service: svc, Image: img, Instance: id, ConfigHash: i.Hash, Version: c.Version}, s: svc}
 	t.stopSettings()
 	i.StopSignal, i.Grace, i.TTY = t.out.StopSignal, t.out.StopGrace, svc.Tty

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -36,6 +37,11 @@ type Instance struct {
 	Hook *HookRef `json:",omitempty"`
 	// Prepared is set once it started: its pre_start hooks have run.
 	Prepared bool `json:",omitempty"`
+
+	// Takes is the ID of the replica whose place it is to take, and Becomes the name
+	// that it gets then; Number is that one's from the beginning.
+	Takes   string `json:",omitempty"`
+	Becomes string `json:",omitempty"`
 
 	// Hash and Digest are the configuration and image it was created from.
 	// Replaces is set when it took the place of a stale one in CreatedSeq.
@@ -127,6 +133,12 @@ type Instance struct {
 
 // InstanceVersion is the version of the instance file's format.
 const InstanceVersion = 1
+
+// identity is who the container is to itself and on its networks: one that is to
+// take another's place has that one's name there from the beginning.
+func (i *Instance) identity() Identity {
+	return Identity{ID: i.ID, Name: cmp.Or(i.Becomes, i.Name), Number: i.Number, OneOff: i.OneOff}
+}
 
 // live reports whether the instance has processes.
 func (i *Instance) live() bool {

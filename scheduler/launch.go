@@ -165,7 +165,7 @@ func (l *launch) translate(ctx context.Context) error {
 	}
 	in := TranslateInput{
 		Project: l.stack, Service: l.svc, Image: l.img, User: who.user, Home: who.home, Groups: who.groups,
-		Instance: Identity{ID: l.i.ID, Name: l.i.Name, Number: l.i.Number, OneOff: l.i.OneOff},
+		Instance: l.i.identity(),
 		Scale:    c.scaleOf(l.i.Service), ConfigHash: l.i.Hash, Version: c.Version,
 		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
 		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), LoadSeccomp: c.LoadSeccomp,

@@ -20,6 +20,8 @@ const (
 	OpCreate        Kind = "create"
 	OpHook          Kind = "prepare" // makes the container of a pre_start hook
 	OpReplace       Kind = "replace" // a stale replica by a fresh one of its number
+	OpSurge         Kind = "add"     // a fresh replica that is to take a stale one's place
+	OpPromote       Kind = "promote" // one that took it gets the name
 	OpUpdate        Kind = "update"  // settings of a container, which goes on
 	OpStart         Kind = "start"
 	OpStop          Kind = "stop"
@@ -36,7 +38,7 @@ type Op struct {
 	Kind    Kind
 	Target  string // a name people know: container, network, volume, image
 	Service string // empty for networks and volumes
-	// Instance is the container's ID; empty for OpCreate.
+	// Instance is the container's ID; empty for OpCreate, the stale one's for OpSurge.
 	Instance string
 	Number   int
 	Hook     *HookRef // of OpHook

@@ -32,18 +32,22 @@ func (p *planner) service(name string) {
 // converge plans the replicas of a service that is wished to exist.
 func (p *planner) converge(name string, sw ServiceWish) {
 	after := p.objectOps(name)
-	keep := p.scaleDown(name, sw)
+	keep, surges := p.scaleDown(name, sw)
 	ready := p.gate(name, sw)
 	hooks := p.prepare(name, sw, keep, ready)
+	roll := p.newRollout(name, sw, keep, surges)
 	used := map[int]bool{}
 	for _, r := range keep {
 		used[r.Number] = true
 		if cause := p.stale(r, sw); cause != "" {
 			if ready {
-				p.replace(r, cause, after, hooks)
+				roll.next(r, cause, after, hooks)
+			} else {
+				p.tend(r)
 			}
 			continue
 		}
+		p.settle(r, surges[r.ID])
 		p.run(r, sw, hooks, append(slices.Clone(after), p.refresh(r, sw, after)...))
 	}
 	svc := p.want.Stack.Services[name]
@@ -61,9 +65,36 @@ func (p *planner) converge(name string, sw ServiceWish) {
 }
 
 // scaleDown removes what exceeds the scale, stale and doubled ones first, and
-// returns the replicas that stay.
-func (p *planner) scaleDown(name string, sw ServiceWish) []*Instance {
-	all := p.seen.replicas(name)
+// returns the replicas that stay, and those that are to take the place of one.
+func (p *planner) scaleDown(name string, sw ServiceWish) ([]*Instance, map[string]*Instance) {
+	all, surges := splitSurges(p.seen.replicas(name))
+	live := p.trim(name, sw, all)
+	for _, r := range p.seen.replicas(name) {
+		surge := surges[r.ID]
+		if surge == nil {
+			continue
+		}
+		if stays := slices.Contains(live, r); surge.Discard || !stays {
+			p.remove(surge, "the replica whose place it was to take goes", nil)
+			delete(surges, r.ID)
+		}
+	}
+	return live, surges
+}
+
+// settle ends what a rollout left of a fresh replica: a surge beside it that nobody
+// needs, or the name it had as one.
+func (p *planner) settle(r, surge *Instance) {
+	if surge != nil {
+		p.remove(surge, "the replica whose place it was to take is up to date", nil)
+	}
+	if r.Becomes != "" {
+		p.promote(r, nil)
+	}
+}
+
+// trim is scaleDown for replicas that are to take nobody's place.
+func (p *planner) trim(name string, sw ServiceWish, all []*Instance) []*Instance {
 	var live []*Instance
 	numbers := map[int]*Instance{}
 	for _, r := range all {

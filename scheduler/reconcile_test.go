@@ -92,7 +92,7 @@ func (w *world) apply(want Want, op Op) {
 		w.seen.Instances = append(w.seen.Instances, &Instance{
 			ID: fmt.Sprint(w.next), Name: op.Target, Service: op.Service, Number: op.Number, Created: w.now,
 			Hash: want.Hashes[op.Service], Digest: w.seen.Digests[op.Service], Sources: w.seen.Sources[op.Service],
-			State: StateCreated, CreatedSeq: want.Sequence, Replaces: op.Kind == OpReplace,
+			State: StateCreated, CreatedSeq: want.Sequence, Replaces: op.Kind == OpReplace, Check: checkOf(want, op.Service),
 		})
 	case OpHook:
 		w.next++
@@ -102,6 +102,16 @@ func (w *world) apply(want Want, op Op) {
 			Hook:  &HookRef{Step: op.Hook.Step, Replica: replica.ID, Name: replica.Name},
 			State: StateCreated, CreatedSeq: want.Sequence, WantStart: want.Sequence,
 		})
+	case OpSurge:
+		w.next++
+		w.seen.Instances = append(w.seen.Instances, &Instance{
+			ID: fmt.Sprint(w.next), Name: op.Target, Service: op.Service, Number: op.Number, Created: w.now,
+			Hash: want.Hashes[op.Service], Digest: w.seen.Digests[op.Service], Sources: w.seen.Sources[op.Service],
+			State: StateCreated, CreatedSeq: want.Sequence, Replaces: true, Check: checkOf(want, op.Service), Takes: op.Instance, Becomes: w.find(op.Instance).Name,
+		})
+	case OpPromote:
+		i := w.find(op.Instance)
+		i.Name, i.Takes, i.Becomes = i.Becomes, "", ""
 	case OpUpdate:
 		w.find(op.Instance).Hash = want.Hashes[op.Service]
 	case OpStart:
@@ -479,3 +489,11 @@ func checkConverged(t *rapid.T, want Want, w *world) {
 }
 
 func (w *world) ended() *runtime.Exit { return &runtime.Exit{At: w.now} }
+
+// checkOf is the health check of a service's containers.
+func checkOf(want Want, service string) Probe {
+	if !checked(want.Stack.Services[service]) {
+		return Probe{}
+	}
+	return Probe{Test: []string{"CMD", "true"}}
+}

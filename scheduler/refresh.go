@@ -107,7 +107,7 @@ func (r *refreshed) limit(ctx context.Context) ([]string, error) {
 // publish opens the ports that are new and closes those that are gone; ports that
 // stay are not touched.
 func (r *refreshed) publish(ctx context.Context) error {
-	wanted, err := Ports(r.svc, Identity{ID: r.i.ID, Name: r.i.Name, Number: r.i.Number, OneOff: r.i.OneOff})
+	wanted, err := Ports(r.svc, r.i.identity())
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (c *Controller) startsSoon(i *Instance) bool {
 // comes reports whether a replica of the service is about to be made or started.
 func (c *Controller) comes(service string) bool {
 	making := func(op Op) bool {
-		return op.Service == service && (op.Kind == OpCreate || op.Kind == OpReplace || op.Kind == OpStart)
+		return op.Service == service && (op.Kind == OpCreate || op.Kind == OpSurge || op.Kind == OpReplace || op.Kind == OpStart)
 	}
 	if slices.ContainsFunc(c.plan.Ops, making) {
 		return true

@@ -7,7 +7,7 @@ type rule func(*model, *report)
 // valueRules judge values by themselves; they make no sense before interpolation.
 func valueRules() []rule {
 	return []rule{
-		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart,
+		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart, checkUpdate,
 		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers, checkOptions,
 		checkSubnets, checkMounts, checkEnvironment, checkCommands, checkHosts,
 		checkModes, checkBooleans, checkObjectNames, checkExtension, checkWatch,

@@ -36,7 +36,6 @@ func pendingKeys() map[string]int {
 		"jobs":                              6,
 		"services.*.build":                  4,
 		"services.*.runtime":                5,
-		"services.*.deploy.update_config":   6,
 		"services.*.deploy.rollback_config": 6,
 		"services.*.x-stack.watch":          7,
 		"services.*.x-stack.once":           6,

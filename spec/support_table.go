@@ -9,7 +9,7 @@ const (
 	oneHost     = "a stack runs on one machine"
 	gpuOpts     = "vendors' specifications of devices take no options"
 	modelRunner = "it takes a runner of models outside the stack; run one as a service and give its address by environment"
-	rollouts    = "rolling updates are not built yet: changed replicas are replaced at once"
+	rollbacks   = "rolling back is not built yet: a failed update pauses"
 )
 
 func topSupport() []support {
@@ -135,7 +135,9 @@ func deploySupport() []support {
 			"resources.reservations.cpus", // a share of a busy machine
 			"restart_policy", "restart_policy.condition", "restart_policy.max_attempts", "restart_policy.delay", "restart_policy.window"),
 		ok("labels"), // of the service: inspect shows them, containers have labels of their own
-		warn(rollouts, "update_config", "rollback_config"),
+		ok("update_config", "update_config.parallelism", "update_config.delay", "update_config.order",
+			"update_config.monitor", "update_config.max_failure_ratio", "update_config.failure_action"),
+		warn(rollbacks, "rollback_config"),
 		warn(oneHost, "placement", "resources.reservations.pids"),
 		requestSupport("resources.reservations.devices"),
 		ok("resources.reservations.generic_resources.[].discrete_resource_spec.kind",

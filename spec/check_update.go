@@ -1,0 +1,26 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+)
+
+// checkUpdate: what a failed update leads to is known, and built.
+func checkUpdate(m *model, r *report) {
+	actions := map[string][]string{
+		"update_config":   {"pause", "continue", "rollback"},
+		"rollback_config": {"pause", "continue"},
+	}
+	for _, s := range m.enabled() {
+		for _, key := range []string{"update_config", "rollback_config"} {
+			v := s.v.get("deploy", key, "failure_action")
+			switch text := v.text(); {
+			case text == "":
+			case !slices.Contains(actions[key], text):
+				r.add(v.at, "update", fmt.Sprintf("there is no failure action %q", text), hintOf(v, actions[key]))
+			case text == "rollback":
+				r.warn(v.at, "ignored-key", "failure_action rollback pauses a failed update: rolling back is not built yet", "")
+			}
+		}
+	}
+}
