@@ -109,8 +109,11 @@ func (c *Controller) reloading(ctx context.Context, h *hotReload, since time.Tim
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, r := range h.services {
+		r.begin(since)
+	}
+	for _, r := range h.services {
 		group.Go(func() error { return r.watcher.Run(ctx) })
-		group.Go(func() error { return r.run(ctx, since) })
+		group.Go(func() error { return r.run(ctx) })
 	}
 	group.Go(func() error {
 		err := c.await(ctx, 0, func(time.Time) (bool, error) { return c.ended || c.want.Down, nil })

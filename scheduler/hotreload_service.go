@@ -2,12 +2,8 @@ package scheduler
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -15,7 +11,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"golang.org/x/sync/errgroup"
 
-	"stack/runtime/native/transfer"
 	"stack/scheduler/watch"
 )
 
@@ -26,6 +21,7 @@ type reloader struct {
 	rules   []reloadRule
 	watcher *watch.Watcher
 	tell    func(Reload)
+	initial int // how many files begin touched
 
 	// One sync at a time; what follows is guarded. A path that changed is touched
 	// in a generation, and a container has what was touched up to one.
@@ -55,10 +51,12 @@ func (c *Controller) newReloader(p *types.Project, s types.ServiceConfig, tell f
 }
 
 // begin touches what is to be synced before any change: all files of the rules that
-// ask for it, and those that changed since an earlier controller's watch began.
-func (r *reloader) begin(since time.Time) int {
+// ask for it, and those that changed since an earlier controller's watch began. The
+// watcher does not run yet.
+func (r *reloader) begin(since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.generation++
-	n := 0
 	for i, rule := range r.rules {
 		if !rule.syncs() || !rule.InitialSync && since.IsZero() {
 			continue
@@ -66,11 +64,10 @@ func (r *reloader) begin(since time.Time) int {
 		for _, name := range r.watcher.Files(i) {
 			if rule.InitialSync || changedSince(filepath.Join(rule.base, name), since) {
 				r.touched[i][name] = r.generation
-				n++
+				r.initial++
 			}
 		}
 	}
-	return n
 }
 
 func changedSince(file string, since time.Time) bool {
@@ -83,14 +80,11 @@ func changedSince(file string, since time.Time) bool {
 }
 
 // run carries out batches until ctx ends.
-func (r *reloader) run(ctx context.Context, since time.Time) error {
+func (r *reloader) run(ctx context.Context) error {
 	began := time.Now()
-	r.mu.Lock()
-	n := r.begin(since)
-	r.mu.Unlock()
-	if n > 0 {
+	if r.initial > 0 {
 		replicas, err := r.sync(ctx, true)
-		r.report(ctx, Reload{Files: n, Replicas: replicas, Took: time.Since(began)}, err)
+		r.report(ctx, Reload{Files: r.initial, Replicas: replicas, Took: time.Since(began)}, err)
 	}
 	for {
 		select {
@@ -157,101 +151,6 @@ func (r *reloader) batch(ctx context.Context, b watch.Batch) (Reload, error) {
 	return report, err
 }
 
-// sync brings every container of the service what it has not, and tells how many
-// there are.
-func (r *reloader) sync(ctx context.Context, compare bool) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := r.instances()
-	maps.DeleteFunc(r.applied, func(id string, _ uint64) bool {
-		return !slices.ContainsFunc(list, func(i Instance) bool { return i.ID == id })
-	})
-	done := make([]bool, len(list))
-	errs := make([]error, len(list))
-	var group errgroup.Group
-	group.SetLimit(startsAtOnce)
-	for n, i := range list {
-		behind := r.applied[i.ID]
-		group.Go(func() error {
-			done[n], errs[n] = r.bring(ctx, i, behind, compare)
-			return nil
-		})
-	}
-	group.Wait()
-	count := 0
-	for n, i := range list {
-		if done[n] {
-			r.applied[i.ID] = r.generation
-			count++
-		}
-	}
-	return count, errors.Join(errs...)
-}
-
-// catchUp brings a container, before its program starts, what changed while it was
-// not there.
-func (r *reloader) catchUp(ctx context.Context, i Instance) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	done, err := r.bring(ctx, i, r.applied[i.ID], true)
-	if done {
-		r.applied[i.ID] = r.generation
-	}
-	return err
-}
-
-// bring syncs what was touched after a generation into one container. It is false
-// for a container that has no processes: it is brought up to date when it starts.
-func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare bool) (bool, error) {
-	root, err := r.c.Files.Root(ctx, i.ID)
-	if gone(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("container %s: %w", i.Name, err)
-	}
-	defer root.Close()
-	var errs []error
-	for n, rule := range r.rules {
-		var names []string
-		for name, g := range r.touched[n] {
-			if g > behind {
-				names = append(names, name)
-			}
-		}
-		if len(names) > 0 {
-			errs = append(errs, rule.sync(ctx, root, names, compare))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return true, fmt.Errorf("container %s: %w", i.Name, err)
-	}
-	return true, nil
-}
-
-func (r reloadRule) sync(ctx context.Context, root *transfer.Root, names []string, compare bool) error {
-	from, err := transfer.HostDirectory(r.base)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	return root.Sync(ctx, r.target, from, names, transfer.SyncOptions{Compare: compare, As: r.as})
-}
-
-// instances are the service's replicas, in the order of their numbers.
-func (r *reloader) instances() []Instance {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	var out []Instance
-	for _, i := range r.c.sorted() {
-		if i.Service == r.service && !i.OneOff && !i.Discard {
-			out = append(out, *i)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Instance) int { return a.Number - b.Number })
-	return out
-}
-
 // execute runs a command in every replica that runs.
 func (r *reloader) execute(ctx context.Context, h types.ServiceHook) (int, error) {
 	var group errgroup.Group
@@ -284,21 +183,4 @@ func (r *reloader) restart(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return n, r.c.follow(ctx, cmd, about)
-}
-
-// catchUp gives a container that is about to start what a watch synced before. What
-// fails is told to who watches and does not keep it from starting.
-func (c *Controller) catchUp(ctx context.Context, i *Instance) {
-	c.mu.Lock()
-	var r *reloader
-	if c.reload != nil && !i.OneOff {
-		r = c.reload.services[i.Service]
-	}
-	c.mu.Unlock()
-	if r == nil {
-		return
-	}
-	if err := r.catchUp(ctx, *i); err != nil {
-		r.report(ctx, Reload{}, err)
-	}
 }

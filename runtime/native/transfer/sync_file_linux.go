@@ -29,6 +29,9 @@ func (s *syncer) file(parent int, name string, src int, st *unix.Stat_t) error {
 		if err := unix.Fstat(fd, &old); err != nil {
 			return err
 		}
+		if old.Dev == st.Dev && old.Ino == st.Ino {
+			return nil // the source itself, mounted there: a write would be the next change
+		}
 		if old.Mode&unix.S_IFMT == unix.S_IFREG {
 			err = s.rewrite(fd, name, in, st, &old)
 			if !errors.Is(err, unix.ETXTBSY) {

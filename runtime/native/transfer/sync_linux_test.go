@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -274,6 +275,23 @@ func TestSyncReadsNoLink(t *testing.T) {
 	link(t, "/etc", filepath.Join(p.here, "d"))
 	p.must("l", "d", "d/passwd")
 	p.want("d->/etc l->/etc/passwd")
+}
+
+// TestSyncOntoItself: a source that is mounted at its target is not written, or each
+// sync would be a change to sync.
+func TestSyncOntoItself(t *testing.T) {
+	p := newPair(t)
+	p.write("f", "x")
+	at := filepath.Join(p.dir, "srv")
+	if err := errors.Join(os.Mkdir(at, 0o755), unix.Mount(p.here, at, "", unix.MS_BIND, "")); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(at, unix.MNT_DETACH)
+	before := p.stat("srv/f")
+	p.must("f")
+	if after := p.stat("srv/f"); after.Ctim != before.Ctim {
+		t.Error("the file was written")
+	}
 }
 
 // TestSyncLeavesMounts: neither what is mounted in the container nor its mounts go.
