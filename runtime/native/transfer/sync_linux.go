@@ -45,22 +45,53 @@ func (r *Root) Sync(ctx context.Context, target string, from *Root, paths []stri
 		return errors.New("the container has no root user")
 	}
 	return rootfs.As(uid, gid, func() error {
-		s := &syncer{root: r, from: from, opts: o}
+		s := &syncer{root: r, opts: o, here: lastDirectory{root: from.fd()}}
+		defer s.here.close()
+		defer s.there.close()
 		top, err := s.top(path.Join("/", target))
 		if err != nil {
 			return fmt.Errorf("cannot open %s in the container: %w", target, err)
 		}
 		defer unix.Close(top)
-		s.dir = top
+		s.dir, s.there.root = top, top
 		return s.all(ctx, paths)
 	})
 }
 
 // syncer writes below one directory of a container.
 type syncer struct {
-	root, from *Root
-	dir        int
-	opts       SyncOptions
+	root        *Root
+	dir         int
+	opts        SyncOptions
+	here, there lastDirectory
+}
+
+// lastDirectory keeps the directory that was opened last below root: neighbours come
+// one after the other.
+type lastDirectory struct {
+	root int
+	name string // "" for none
+	fd   int
+}
+
+// open gives a directory that stays open until the next call.
+func (d *lastDirectory) open(name string) (int, error) {
+	if d.name == name {
+		return d.fd, nil
+	}
+	d.close()
+	fd, err := rootfs.OpenBeneath(d.root, name, unix.O_DIRECTORY)
+	if err == nil {
+		d.name, d.fd = name, fd
+	}
+	return fd, err
+}
+
+func (d *lastDirectory) close() {
+	if d.name != "" {
+		unix.Close(d.fd)
+		d.name = ""
+	}
 }
 
 // top opens the target, making what is missing of it. Links on the way are the
@@ -102,6 +133,7 @@ func (s *syncer) all(ctx context.Context, paths []string) error {
 			there = append(there, name)
 		}
 	}
+	s.here.close() // what was looked at may be another one by now
 	for _, name := range slices.Backward(there) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -118,9 +150,11 @@ func (s *syncer) gone(name string) (bool, error) {
 	if !fs.ValidPath(name) {
 		return false, errors.New("the name leads out of the directory")
 	}
-	fd, err := rootfs.OpenBeneath(s.from.fd(), name, 0)
+	dir, err := s.here.open(path.Dir(name))
 	if err == nil {
-		unix.Close(fd)
+		_, err = lstat(dir, path.Base(name))
+	}
+	if err == nil {
 		return false, nil
 	}
 	// A directory on the way may have become a file, or a link.
@@ -132,7 +166,11 @@ func (s *syncer) gone(name string) (bool, error) {
 
 // one brings a path that exists.
 func (s *syncer) one(name string) error {
-	src, err := rootfs.OpenBeneath(s.from.fd(), name, 0)
+	dir, err := s.here.open(path.Dir(name))
+	src := -1
+	if err == nil {
+		src, err = openPath(dir, path.Base(name))
+	}
 	if errors.Is(err, unix.ENOENT) {
 		return nil // gone since: an event will tell
 	}
@@ -155,7 +193,6 @@ func (s *syncer) one(name string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(parent)
 	base := path.Base(s.named(name))
 	switch kind {
 	case unix.S_IFDIR:
@@ -169,14 +206,14 @@ func (s *syncer) one(name string) error {
 // parent opens a directory below the target, making what is missing as it is in
 // the source.
 func (s *syncer) parent(dir string) (int, error) {
-	fd, err := rootfs.OpenBeneath(s.dir, dir, unix.O_DIRECTORY)
+	fd, err := s.there.open(dir)
 	if !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}
 	if err := s.one(dir); err != nil {
 		return -1, err
 	}
-	return rootfs.OpenBeneath(s.dir, dir, unix.O_DIRECTORY)
+	return s.there.open(dir)
 }
 
 func (s *syncer) directory(parent int, name string, mode uint32) error {
