@@ -26,8 +26,22 @@ func (w *Watcher) listen() {
 		w.events = nil
 		return
 	}
+	w.errs = make(chan error, 16)
+	go drain(w.events.Errors, w.errs)
 	for _, dir := range w.outside {
 		w.enter(dir)
+	}
+}
+
+// drain takes errors as they come: fsnotify holds its lock while it hands one over,
+// and who waits for that lock could not take it. Any one that gets through has
+// everything looked at, so the rest may be lost.
+func drain(from <-chan error, to chan<- error) {
+	for err := range from {
+		select {
+		case to <- err:
+		default:
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -59,6 +60,7 @@ type Watcher struct {
 	pending map[key]past
 	window  window
 	events  *fsnotify.Watcher // nil when polling
+	errs    chan error        // of events
 	trouble error             // why events do not serve
 }
 
@@ -169,7 +171,7 @@ func (w *Watcher) step(ctx context.Context, timer *time.Timer, batch Batch, read
 	var events chan fsnotify.Event
 	var errs chan error
 	if w.events != nil {
-		events, errs = w.events.Events, w.events.Errors
+		events, errs = w.events.Events, w.errs
 	}
 	select {
 	case <-ctx.Done():
@@ -297,12 +299,11 @@ func (t *tree) note(name string, touched bool) {
 	t.look(name, touched)
 }
 
+// failed looks at everything, since events may be lost. Only EINVAL is no trouble: a
+// watch was to be removed that had gone with its directory.
 func (w *Watcher) failed(err error) {
-	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		w.scan()
-		return
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	w.scan()
+	if !errors.Is(err, fsnotify.ErrEventOverflow) && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
 		w.trouble = err
 	}
 }
