@@ -3,7 +3,7 @@ package watch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -29,7 +29,9 @@ func (w *Watcher) listen() {
 	w.errs = make(chan error, 16)
 	go drain(w.events.Errors, w.errs)
 	for _, dir := range w.outside {
-		w.enter(dir)
+		if info, err := os.Lstat(dir); err == nil {
+			w.enter(dir, entryOf(info).id)
+		}
 	}
 }
 
@@ -74,37 +76,48 @@ func (w *Watcher) close() {
 	}
 }
 
-// enter watches a directory.
-func (w *Watcher) enter(dir string) {
+// enter watches a directory. One that is still watched under a former name is let go
+// of first: its watch would tell that name, and end with it.
+func (w *Watcher) enter(dir string, id inode) {
 	if w.events == nil || w.trouble != nil {
 		return
 	}
+	if former, ok := w.paths[id]; ok && former != dir {
+		w.forget(former)
+	}
+	if other, ok := w.inodes[dir]; ok && other != id {
+		w.forget(dir)
+	}
 	// What is gone again, or may not be read, has no changes to tell of.
-	if err := w.events.Add(dir); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM) {
+	switch err := w.events.Add(dir); {
+	case err == nil:
+		w.paths[id], w.inodes[dir] = dir, id
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.ENOMEM):
 		w.trouble = err
 	}
 }
 
-// leave ends the watch of a directory that no other root needs. The watch goes by
-// inode: one that was moved must be left under its old name before it is entered
-// under the new one.
+func (w *Watcher) forget(dir string) {
+	id, ok := w.inodes[dir]
+	if !ok {
+		return
+	}
+	w.events.Remove(dir) // it may have gone with the directory
+	delete(w.inodes, dir)
+	delete(w.paths, id)
+}
+
+// leave ends the watch of a directory that no other root needs.
 func (w *Watcher) leave(dir string) {
 	if w.events == nil || slices.Contains(w.outside, dir) {
 		return
 	}
-	w.events.Remove(dir) // it may have gone with the directory
+	w.forget(dir)
 	for _, t := range w.trees {
-		if name, ok := t.name(dir); ok && t.seen[name].mode.IsDir() && !t.lost {
-			w.again(t, name)
+		// Another tree may not have been told yet, or have no reason to be.
+		if name, ok := t.name(dir); ok && t.seen[name].mode.IsDir() && !t.lost && same(dir, t.seen[name].id) {
+			w.enter(dir, t.seen[name].id)
 		}
-	}
-}
-
-// again enters a directory that another tree saw under the same name and has not
-// been told of yet, if it is still there.
-func (w *Watcher) again(t *tree, name string) {
-	if same(t.abs(name), t.seen[name].ino) {
-		w.enter(filepath.Clean(t.abs(name)))
 	}
 }
 

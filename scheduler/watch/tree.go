@@ -14,13 +14,16 @@ type entry struct {
 	mode  fs.FileMode
 	size  int64
 	mtime int64
-	ino   uint64
+	id    inode
 }
+
+// inode tells files apart, whatever they are called.
+type inode struct{ dev, ino uint64 }
 
 func entryOf(info fs.FileInfo) entry {
 	e := entry{mode: info.Mode(), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		e.ino = st.Ino
+		e.id = inode{uint64(st.Dev), st.Ino}
 	}
 	if e.mode.IsDir() {
 		e.size, e.mtime = 0, 0 // they change with what lies inside
@@ -37,9 +40,10 @@ type tree struct {
 	below  map[string]map[string]bool // by directory, the names seen right inside
 	// changed is told of every difference, with what was seen before; enter and
 	// leave of the directories to be watched.
-	changed      func(name string, before entry, existed bool)
-	enter, leave func(dir string)
-	lost         bool // the root is gone: what was seen stays until it is back
+	changed func(name string, before entry, existed bool)
+	enter   func(dir string, id inode)
+	leave   func(dir string)
+	lost    bool // the root is gone: what was seen stays until it is back
 }
 
 func (t *tree) abs(name string) string { return filepath.Join(t.base, name) }
@@ -92,7 +96,7 @@ func (t *tree) file(name string, now entry, touched bool) {
 // directory compares a directory with all that is below it.
 func (t *tree) directory(name string, now entry) {
 	before, existed := t.seen[name]
-	if existed && before.mode.IsDir() && before.ino != now.ino {
+	if existed && before.mode.IsDir() && before.id != now.id {
 		t.leaveBelow(name) // another one took its name
 	}
 	t.set(name, now)
@@ -100,7 +104,7 @@ func (t *tree) directory(name string, now entry) {
 		t.changed(name, before, existed)
 	}
 	t.lost = t.lost && name != "."
-	t.enter(name) // before it is read: what comes later is an event
+	t.enter(name, now.id) // before it is read: what comes later is an event
 	list, err := os.ReadDir(t.abs(name))
 	if err != nil {
 		return
@@ -176,8 +180,8 @@ func (t *tree) leaveBelow(name string) {
 	}
 }
 
-// same reports whether path is still the directory with that inode number.
-func same(path string, ino uint64) bool {
+// same reports whether path is still the directory that it was.
+func same(path string, id inode) bool {
 	info, err := os.Lstat(path)
-	return err == nil && info.IsDir() && entryOf(info).ino == ino
+	return err == nil && info.IsDir() && entryOf(info).id == id
 }

@@ -61,7 +61,10 @@ type Watcher struct {
 	window  window
 	events  *fsnotify.Watcher // nil when polling
 	errs    chan error        // of events
-	trouble error             // why events do not serve
+	// watched directories, by both: a watch is the inode's, fsnotify takes paths.
+	paths   map[inode]string
+	inodes  map[string]inode
+	trouble error // why events do not serve
 }
 
 type key struct {
@@ -77,7 +80,7 @@ type past struct {
 
 // New looks at the roots: what changes from then on is told.
 func New(o Options) (*Watcher, error) {
-	w := &Watcher{out: make(chan Batch), warn: o.Warn, pending: map[key]past{}}
+	w := &Watcher{out: make(chan Batch), warn: o.Warn, pending: map[key]past{}, paths: map[inode]string{}, inodes: map[string]inode{}}
 	w.C = w.out
 	if w.warn == nil {
 		w.warn = func(string) {}
@@ -120,7 +123,7 @@ func (w *Watcher) root(n int, r Root) error {
 		return fmt.Errorf("cannot watch %s: %w", r.Path, err)
 	}
 	t.changed = func(name string, before entry, existed bool) { w.changed(key{n, name}, before, existed) }
-	t.enter = func(dir string) { w.enter(t.abs(dir)) }
+	t.enter = func(dir string, id inode) { w.enter(t.abs(dir), id) }
 	t.leave = func(dir string) { w.leave(t.abs(dir)) }
 	w.trees = append(w.trees, t)
 	if up := filepath.Dir(t.base); up != t.base {
@@ -288,7 +291,7 @@ func (w *Watcher) event(ev fsnotify.Event) {
 // note looks at a name of which an event told.
 func (t *tree) note(name string, touched bool) {
 	if before, known := t.seen[name]; known && before.mode.IsDir() && !touched {
-		if info, err := os.Lstat(t.abs(name)); err == nil && info.IsDir() && entryOf(info).ino == before.ino {
+		if info, err := os.Lstat(t.abs(name)); err == nil && info.IsDir() && entryOf(info).id == before.id {
 			if now := entryOf(info); now != before && name != "." {
 				t.seen[name] = now
 				t.tell(name, before)

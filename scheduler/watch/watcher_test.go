@@ -355,7 +355,7 @@ func TestNoWatchesLeft(t *testing.T) {
 	w, err := New(Options{Roots: []Root{{Path: dir}}, Warn: func(s string) { warned = append(warned, s) }})
 	must(t, err)
 	w.trouble = syscall.ENOSPC
-	w.enter(dir) // is not tried again
+	w.enter(dir, inode{}) // is not tried again
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { w.Run(ctx); close(done) }()
