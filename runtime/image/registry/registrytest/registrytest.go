@@ -126,13 +126,14 @@ func listening(logs *bufio.Scanner) (string, error) {
 	pattern := regexp.MustCompile(`listening on ([0-9.:]+)`)
 	var said []string
 	for logs.Scan() {
-		said = append(said, logs.Text())
-		if m := pattern.FindSubmatch(logs.Bytes()); m != nil {
+		line := logs.Text() // its own copy: the goroutine reads on
+		said = append(said, line)
+		if m := pattern.FindStringSubmatch(line); m != nil {
 			go func() {
 				for logs.Scan() {
 				}
 			}()
-			return string(m[1]), nil
+			return m[1], nil
 		}
 	}
 	return "", fmt.Errorf("the registry ended without listening:\n%s", strings.Join(said, "\n"))
