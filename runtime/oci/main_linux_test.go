@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 type machine struct {
 	t            *testing.T
 	root, rootfs string
+	runtime      []string // the command line before the flags
 }
 
 func newMachine(t *testing.T) *machine {
@@ -46,7 +48,9 @@ func newMachine(t *testing.T) *machine {
 		runtimetest.Skip(t, "containers need root")
 	}
 	check(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-	return &machine{t, filepath.Join(t.TempDir(), "run"), runtimetest.Busybox(t)}
+	return &machine{
+		t: t, root: filepath.Join(t.TempDir(), "run"), rootfs: runtimetest.Busybox(t), runtime: []string{"/proc/self/exe", "oci"},
+	}
 }
 
 func check(t *testing.T, err error) {
@@ -79,7 +83,7 @@ func (m *machine) write(spec any) string {
 func newID() string { return "oci-" + rand.Text() }
 
 func (m *machine) command(args ...string) *exec.Cmd {
-	return exec.Command("/proc/self/exe", append([]string{"oci", "--root", m.root}, args...)...)
+	return exec.Command(m.runtime[0], slices.Concat(m.runtime[1:], []string{"--root", m.root}, args)...)
 }
 
 // do runs a command line; output is both streams.
