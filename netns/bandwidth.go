@@ -117,10 +117,10 @@ const promised = leastLimit
 
 func child(minor uint16, ceil uint64) class { return class{minor, min(promised, ceil), ceil} }
 
-// burst is how much of a rate may pass at once, in bytes: what 5 ms bring, and at
-// least some frames.
+// burst is how much of a rate may pass at once, in bytes: what 25 ms bring, for a busy
+// machine's timers are that late and the rate would be lost, and at least some frames.
 func burst(rate uint64) uint32 {
-	return uint32(min(max(rate/8/200, 4*1514), 1<<30))
+	return uint32(min(max(rate/8/40, 4*1514), 1<<30))
 }
 
 // backlog is how much may wait in a class, in bytes: 100 ms, and at least what lets

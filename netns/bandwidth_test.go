@@ -50,7 +50,7 @@ func TestClassesOfShapers(t *testing.T) {
 			t.Errorf("link %d has class %d", index, m)
 		}
 	}
-	if burst(1) != 6056 || backlog(1) != 32<<10 || burst(unlimited) != 62_500_000 || backlog(10_000_000) != 125_000 {
+	if burst(1) != 6056 || backlog(1) != 32<<10 || burst(unlimited) != 312_500_000 || backlog(10_000_000) != 125_000 {
 		t.Error(burst(1), backlog(1), burst(unlimited), backlog(10_000_000))
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const waiting = "echo begun; trap 'exit 5' TERM; while :; do sleep 0.05; done"
+const waiting = "trap 'exit 5' TERM; echo begun; while :; do sleep 0.05; done"
 
 func TestLifecycle(t *testing.T) {
 	m := newMachine(t)
