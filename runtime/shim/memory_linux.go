@@ -16,7 +16,7 @@ import (
 func giveBack() {
 	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
+	if err != nil || dynamic(string(maps)) {
 		return // it is only memory
 	}
 	for line := range strings.Lines(string(maps)) {
@@ -25,6 +25,10 @@ func giveBack() {
 		}
 	}
 }
+
+// dynamic reports whether a dynamic linker is mapped. It relocates data before that
+// becomes read-only, and such changes would be lost; our binaries are static.
+func dynamic(maps string) bool { return strings.Contains(maps, "/ld-") }
 
 // programPages reads a line of /proc/PID/maps: whether it maps a file that nobody
 // can write to, and where.

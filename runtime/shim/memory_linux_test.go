@@ -27,10 +27,18 @@ func TestProgramPages(t *testing.T) {
 	}
 }
 
-// The program goes on with every page given back.
+// The program goes on with every page given back; one that was linked dynamically,
+// as under the race detector, keeps them.
 func TestGiveBack(t *testing.T) {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := rss(t)
 	giveBack()
+	if dynamic(string(maps)) {
+		return // that it ends without a fault is the test
+	}
 	if after := rss(t); after >= before {
 		t.Errorf("resident file pages: %d kB before, %d kB after", before, after)
 	}
