@@ -126,7 +126,7 @@ type Controller struct {
 
 // startsAtOnce is how many replicas are made at a time: more only contend for the
 // kernel's network and mount locks.
-const startsAtOnce = 4
+const startsAtOnce = 6
 
 // NewController loads the project's record; Run makes it true.
 func NewController(cfg Config) (*Controller, error) {

@@ -62,7 +62,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("stackbench", flag.ContinueOnError)
 	f.BoolVar(&o.check, "check", false, fmt.Sprintf("only stack and the floor; exit 1 above %.1f times the floor", floorAllowed))
 	f.StringVar(&replicas, "replicas", "1,10,50", "numbers of replicas, ascending")
-	f.IntVar(&o.rounds, "rounds", 5, "rounds of each, of which the median counts")
+	f.IntVar(&o.rounds, "rounds", 11, "rounds of each, of which the median counts")
 	f.StringVar(&o.stack, "stack", beside("stack"), "the stack binary")
 	f.StringVar(&o.docker, "docker", "auto", "measure docker compose: auto or no")
 	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets")
