@@ -53,14 +53,12 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.removeVolume(op)
 	case OpImage:
 		return c.resolveImage(ctx, op)
-	case OpCreate:
+	case OpCreate, OpSurge:
 		return c.create(op, nil)
 	case OpHook:
 		return c.newHook(ctx, op)
 	case OpReplace:
 		return c.replace(ctx, op)
-	case OpSurge:
-		return c.create(op, nil)
 	case OpPromote:
 		return c.promote(op)
 	case OpUpdate:

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stack/runtime/native/transfer"
+	"stack/runtime/runtimetest"
 	"stack/scheduler/watch"
 )
 
@@ -41,10 +42,7 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	if os.Getenv("STACK_TEST_STRICT") == "1" {
-		t.Fatal("needs root")
-	}
-	t.Skip("skipped: needs root")
+	runtimetest.Skip(t, "skipped: needs root")
 }
 
 // hostRoots are directories that stand for containers' roots.

@@ -36,9 +36,6 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 	if err != nil {
 		return Plan{}, err
 	}
-	for name := range st.Services {
-		seen.Digests[name] = "" // what no command looks for stays
-	}
 	for _, name := range services {
 		if err := lookForImages(ctx, images, &seen, st.Project, name); err != nil {
 			return Plan{}, err
@@ -62,15 +59,16 @@ func (s *Store) Standing(now time.Time) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	for name := range w.Stack.Services {
-		seen.Digests[name] = ""
-	}
 	return Reconcile(want, seen, now), nil
 }
 
-// look reads the world from the records, without images.
+// look reads the world from the records. Images are as they were: no command looks
+// for them.
 func (s *Store) look(want Want, now time.Time) (Observed, error) {
 	seen := Observed{Networks: map[string]string{}, Digests: map[string]string{}, Sources: map[string]map[string]string{}}
+	for name := range want.Stack.Services {
+		seen.Digests[name] = ""
+	}
 	made, err := s.loadNetworks()
 	if err != nil {
 		return seen, err

@@ -190,7 +190,6 @@ func shellQuote(s string) string {
 // controller that ended between two commands is started again.
 func (a *app) do(ctx context.Context, s *scheduler.Store, cmd scheduler.Command) error {
 	p := newProgress(a)
-	defer p.end()
 	return a.send(ctx, s, cmd, p.show)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stack/cmd/internal/cmdtest"
+	"stack/runtime/image/registry/registrytest"
 )
 
 // host is a machine of its own as far as the network goes, with a neighbour on its
@@ -151,12 +152,7 @@ iptables -P FORWARD DROP`},
 func TestBesideDocker(t *testing.T) {
 	cmdtest.NeedRoot(t)
 	t.Parallel()
-	if _, err := exec.LookPath("dockerd"); err != nil {
-		if os.Getenv("STACK_TEST_STRICT") != "" {
-			t.Fatal("needs dockerd (apt-get install docker.io)")
-		}
-		t.Skip("skipped: needs dockerd (apt-get install docker.io)")
-	}
+	registrytest.Need(t, "dockerd")
 	h := newHost(t, 45)
 	h.startDocker()
 	before := h.rules()

@@ -152,7 +152,6 @@ func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*t
 	for _, i := range list {
 		p.show(scheduler.Reply{Event: &scheduler.Event{Type: "container", Name: i.Name, Progress: "Copied"}})
 	}
-	p.end()
 	return nil
 }
 

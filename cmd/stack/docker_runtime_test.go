@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stack/cmd/internal/cmdtest"
+	"stack/runtime/image/registry/registrytest"
 	"stack/runtime/runtimetest"
 )
 
@@ -17,12 +18,7 @@ import (
 func TestDockerRuntime(t *testing.T) {
 	cmdtest.NeedRoot(t)
 	t.Parallel()
-	if _, err := exec.LookPath("dockerd"); err != nil {
-		if os.Getenv("STACK_TEST_STRICT") != "" {
-			t.Fatal("needs dockerd (apt-get install docker.io)")
-		}
-		t.Skip("skipped: needs dockerd (apt-get install docker.io)")
-	}
+	registrytest.Need(t, "dockerd")
 	d := newDocker(t)
 	t.Run("run", d.testRun)
 	t.Run("service", d.testService)

@@ -44,8 +44,6 @@ func (p *progress) show(r scheduler.Reply) {
 	}
 }
 
-func (p *progress) end() {}
-
 func title(s string) string {
 	if s == "" {
 		return s

@@ -15,7 +15,6 @@ import (
 func (a *app) create(ctx context.Context, s *scheduler.Store, cmd scheduler.Command) (*scheduler.Instance, error) {
 	var made *scheduler.Instance
 	p := newProgress(a)
-	defer p.end()
 	err := a.send(ctx, s, cmd, func(r scheduler.Reply) {
 		if r.Created != nil {
 			made = r.Created

@@ -54,7 +54,7 @@ func readLayout(from files, tag string) (contents, error) {
 	if err != nil {
 		return contents{}, err
 	}
-	m, err := chooseManifest(from, candidates, machine(), 0)
+	m, err := chooseManifest(from, candidates, machine())
 	if err != nil {
 		return contents{}, err
 	}
@@ -81,16 +81,23 @@ func named(all []v1.Descriptor, tag string) ([]v1.Descriptor, error) {
 	return nil, fmt.Errorf("%w: nothing is called %q, there is: %s", ErrNotFound, tag, strings.Join(names, ", "))
 }
 
-// chooseManifest follows indexes down to the manifest for a platform.
-func chooseManifest(from files, all []v1.Descriptor, p v1.Platform, depth int) (manifestFile, error) {
-	if depth > maxIndexes {
-		return manifestFile{}, fmt.Errorf("indexes are nested more than %d deep", maxIndexes)
-	}
+// chooseManifest takes the one for a platform and follows indexes down from it.
+func chooseManifest(from files, all []v1.Descriptor, p v1.Platform) (manifestFile, error) {
 	d, err := choosePlatform(all, p)
 	if err != nil {
 		return manifestFile{}, err
 	}
-	data, err := readBlob(from, d.Digest)
+	read := func(d v1.Descriptor) ([]byte, error) { return readBlob(from, d.Digest) }
+	return followIndexes(read, d, p, 0)
+}
+
+// followIndexes goes from d down to the manifest for a platform. read gives the
+// content of what a descriptor names.
+func followIndexes(read func(v1.Descriptor) ([]byte, error), d v1.Descriptor, p v1.Platform, depth int) (manifestFile, error) {
+	if depth > maxIndexes {
+		return manifestFile{}, fmt.Errorf("indexes are nested more than %d deep", maxIndexes)
+	}
+	data, err := read(d)
 	if err != nil {
 		return manifestFile{}, err
 	}
@@ -102,7 +109,11 @@ func chooseManifest(from files, all []v1.Descriptor, p v1.Platform, depth int) (
 		m.self = v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: int64(len(data))}
 		return m, nil
 	}
-	return chooseManifest(from, m.Manifests, p, depth+1)
+	next, err := choosePlatform(m.Manifests, p)
+	if err != nil {
+		return m, err
+	}
+	return followIndexes(read, next, p, depth+1)
 }
 
 // parseManifest refuses a file that is an index and a manifest at once, which

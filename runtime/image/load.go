@@ -171,7 +171,7 @@ func indexImages(from files) ([]foundImage, error) {
 	}
 	var found []foundImage
 	for _, d := range index.Manifests {
-		m, err := chooseManifest(from, []v1.Descriptor{d}, machine(), 0)
+		m, err := chooseManifest(from, []v1.Descriptor{d}, machine())
 		if errors.Is(err, ErrNotFound) && len(index.Manifests) > 1 {
 			continue // of another platform
 		}

@@ -119,7 +119,7 @@ func (p *pull) fetch(ctx context.Context, target v1.Descriptor, old Record) (Rec
 	if old.Target != nil && old.Target.Digest == target.Digest && old.complete() && p.s.hasAll(old) {
 		return old, nil
 	}
-	m, err := p.manifest(ctx, target, 0)
+	m, err := p.manifest(ctx, target)
 	if err != nil {
 		return Record{}, err
 	}
@@ -208,37 +208,23 @@ func (s *Store) hasAll(rec Record) bool {
 	return true
 }
 
-// manifest follows indexes down to the manifest for the platform.
-func (p *pull) manifest(ctx context.Context, d v1.Descriptor, depth int) (manifestFile, error) {
-	if depth > maxIndexes {
-		return manifestFile{}, fmt.Errorf("indexes are nested more than %d deep", maxIndexes)
-	}
-	if d.Size > maxJSON {
-		return manifestFile{}, fmt.Errorf("%w: the manifest is larger than %d bytes", ErrHostile, maxJSON)
-	}
-	if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
-		return manifestFile{}, err
-	}
-	data, err := readBlob(directory(p.s.dir), d.Digest)
-	if err != nil {
-		return manifestFile{}, err
-	}
-	m, err := parseManifest(data)
-	if err != nil {
-		return m, err
-	}
-	if m.Config != nil {
-		if m.Config.Size > maxJSON {
-			return m, fmt.Errorf("%w: the configuration is larger than %d bytes", ErrHostile, maxJSON)
+// manifest fetches target, and what indexes lead to, down to the manifest for the
+// platform.
+func (p *pull) manifest(ctx context.Context, target v1.Descriptor) (manifestFile, error) {
+	fetch := func(d v1.Descriptor) ([]byte, error) {
+		if d.Size > maxJSON {
+			return nil, fmt.Errorf("%w: the manifest is larger than %d bytes", ErrHostile, maxJSON)
 		}
-		m.self = v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
-		return m, nil
+		if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
+			return nil, err
+		}
+		return readBlob(directory(p.s.dir), d.Digest)
 	}
-	next, err := choosePlatform(m.Manifests, p.platform)
-	if err != nil {
-		return m, err
+	m, err := followIndexes(fetch, target, p.platform, 0)
+	if err == nil && m.Config.Size > maxJSON {
+		err = fmt.Errorf("%w: the configuration is larger than %d bytes", ErrHostile, maxJSON)
 	}
-	return p.manifest(ctx, next, depth+1)
+	return m, err
 }
 
 func (p *pull) source(d v1.Descriptor) source {

@@ -119,14 +119,5 @@ func Familiar(ref string) string {
 	return distref.FamiliarString(n)
 }
 
-// Host is the registry of a complete reference.
-func Host(ref string) (string, error) {
-	n, err := distref.ParseNormalizedNamed(ref)
-	if err != nil {
-		return "", fmt.Errorf("%q is not an image reference: %w", ref, err)
-	}
-	return distref.Domain(n), nil
-}
-
 // IsRegistry says whether a reference leads to a registry, not to this machine.
 func IsRegistry(ref string) bool { _, ok := Complete(ref); return ok }

@@ -36,11 +36,7 @@ func (o *creation) flags(f *flag.FlagSet) {
 func create(c *call, f *flag.FlagSet, args []string) error {
 	var o creation
 	o.flags(f)
-	id, err := parseID(f, args)
-	if err != nil {
-		return err
-	}
-	b, err := o.load(id)
+	b, err := o.parse(f, args)
 	if err != nil {
 		return err
 	}
@@ -58,6 +54,15 @@ func create(c *call, f *flag.FlagSet, args []string) error {
 // defaultCgroup begins the cgroups of containers that name none. There is no parent
 // to be made and removed with each in every hierarchy: that took a millisecond.
 const defaultCgroup = "/stack-oci."
+
+// parse reads the command line, after flags has set it up, and the bundle.
+func (o *creation) parse(f *flag.FlagSet, args []string) (runtime.Bundle, error) {
+	id, err := parseID(f, args)
+	if err != nil {
+		return runtime.Bundle{}, err
+	}
+	return o.load(id)
+}
 
 // load reads the bundle and stays in its directory, so that relative sources of
 // mounts are meant from there.

@@ -20,11 +20,7 @@ func run(c *call, f *flag.FlagSet, args []string) error {
 	alias(f, "d", "detach")
 	keep := f.Bool("keep", false, "do not delete the container at its end")
 	single := f.Bool("no-subreaper", false, "do not reap the orphans of the container")
-	id, err := parseID(f, args)
-	if err != nil {
-		return err
-	}
-	b, err := o.load(id)
+	b, err := o.parse(f, args)
 	if err != nil {
 		return err
 	}

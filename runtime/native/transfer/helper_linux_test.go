@@ -11,6 +11,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"stack/runtime/runtimetest"
 )
 
 // idBase is where the test container's ids begin on the host.
@@ -21,10 +23,7 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	if os.Getenv("STACK_TEST_STRICT") == "1" {
-		t.Fatal("needs root")
-	}
-	t.Skip("skipped: needs root")
+	runtimetest.Skip(t, "skipped: needs root")
 }
 
 // box is a container's root at dir/root; dir/outside must never be reached.
