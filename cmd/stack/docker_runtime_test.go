@@ -102,8 +102,8 @@ func (d *docker) testService(t *testing.T) {
 	d.must(t, "run", "-d", "--name", "web", "--runtime=stack", "--restart=always", "-p", "18390:80", "-m", "64m", "--pids-limit", "50",
 		"box", "sh", "-c", "echo begun; trap 'exit 0' TERM; httpd -f -p 80 -h / & wait")
 	defer d.do(t, "rm", "-f", "web")
-	ask := func() string {
-		return d.host.sh("for i in $(seq 50); do busybox wget -qO- http://127.0.0.1:18390/index.html && exit; sleep 0.1; done; exit 1")
+	ask := func() string { // what it answers once it listens
+		return d.host.sh("for i in $(seq 50); do busybox wget -qO- http://127.0.0.1:18390/index.html 2>/dev/null && exit; sleep 0.1; done; exit 1")
 	}
 	if got := ask(); got != "served\n" {
 		t.Errorf("the port answers %q", got)
@@ -129,6 +129,9 @@ func (d *docker) testService(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("it is not restarted after its death")
 		}
+	}
+	if got := ask(); got != "served\n" { // by now its trap stands
+		t.Errorf("after its death the port answers %q", got)
 	}
 	d.must(t, "stop", "-t", "5", "web")
 	d.want(t, "exited 0", 0, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "web")
