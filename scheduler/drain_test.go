@@ -61,4 +61,7 @@ func TestDrainBeforeSignal(t *testing.T) {
 	if killed < 0 || slices.ContainsFunc(told[:killed], func(s string) bool { return strings.HasPrefix(s, "balance") }) {
 		t.Errorf("the order was %v, want the kill before any balance", told)
 	}
+	if !slices.Contains(told[max(killed, 0):], "lead") {
+		t.Errorf("the order was %v: stop returned before clients knew", told)
+	}
 }

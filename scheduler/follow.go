@@ -28,8 +28,14 @@ func (c *Controller) follow(ctx context.Context, cmd Command, about subject) err
 			return c.workDone(about)
 		}
 		done, err := c.settled(services)
-		if err != nil || !done || !cmd.Wait {
+		if err != nil || !done {
 			return done, err
+		}
+		if cmd.Verb == VerbStop { // or clients that run would wait for an answer of who is gone
+			return c.balance.settled(), nil
+		}
+		if !cmd.Wait {
+			return true, nil
 		}
 		if done, err = c.healthy(services); err != nil || !done {
 			return done, err
