@@ -42,7 +42,9 @@ type store struct {
 
 func newStore(dir string) *store { return &store{dir: dir, entries: make(map[string]*entry)} }
 
-// lock takes the machine-wide lock; it is held for milliseconds.
+// lock takes the machine-wide lock; it is held for milliseconds. It is two: the
+// state directory's, and the network namespace's own, for projects with another
+// state directory (STACK_ROOT) choose subnets among the same routes.
 func (s *store) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make network state: %w", err)
@@ -51,7 +53,26 @@ func (s *store) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	ns, err := lockNamespace()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { ns.Close(); f.Close() }, nil
+}
+
+// lockNamespace locks the network namespace of this thread: its file is one inode
+// for all who live in it.
+func lockNamespace() (*os.File, error) {
+	ns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the network namespace: %w", err)
+	}
+	if err := lockFile(ns); err != nil {
+		ns.Close()
+		return nil, fmt.Errorf("cannot lock the network namespace: %w", err)
+	}
+	return ns, nil
 }
 
 // entry is the cached view of one network's directory, whether it exists or not.
