@@ -170,7 +170,12 @@ func (h *host) startDocker(more ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		_ = syscall.Unmount(dir+"/exec/netns/default", syscall.MNT_DETACH) // dockerd leaves it mounted
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	h.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1")
 	args := h.enter("dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "-H", "unix://"+dir+"/sock",
 		"--pidfile", dir+"/pid", "--storage-driver", "vfs")

@@ -26,7 +26,12 @@ func startDocker(t *testing.T) docker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		_ = syscall.Unmount(dir+"/exec/netns/default", syscall.MNT_DETACH) // dockerd leaves it mounted
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
