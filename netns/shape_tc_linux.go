@@ -87,9 +87,9 @@ func (h *Host) ensureClassifier(dev netlink.Link) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(program)
+	defer program.Close()
 	err = h.link.FilterReplace(&netlink.BpfFilter{
-		FilterAttrs: filterAttrs(dev, htbHandle, bpfHandle), Fd: program, Name: classifierName,
+		FilterAttrs: filterAttrs(dev, htbHandle, bpfHandle), Fd: program.FD(), Name: classifierName,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot give %s a classifier: %w", dev.Attrs().Name, err)

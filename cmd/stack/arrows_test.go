@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 	"github.com/vishvananda/netlink":   {"netns", "cmd/stackbench"},
 	"github.com/vishvananda/netns":     {"netns", "cmd/stackbench"},
 	"github.com/google/nftables":       {"netns"},
+	"github.com/cilium/ebpf":           {"netns"},
 	"github.com/containerd/cgroups/v3": {"runtime/native"},
 	"golang.org/x/sys/unix":            {"runtime", "netns", "cmd/stackbench"},
 }

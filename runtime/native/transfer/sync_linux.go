@@ -312,7 +312,7 @@ func (s *syncer) replace(parent int, name string, mk func(temporary string) erro
 	temporary := temporaryName()
 	err := mk(temporary)
 	if err == nil {
-		err = unix.Renameat(parent, temporary, parent, name)
+		err = put(parent, temporary, name)
 	}
 	if err != nil {
 		unix.Unlinkat(parent, temporary, 0)

@@ -88,18 +88,3 @@ func unlink(dir int, name string) error {
 	}
 	return nil
 }
-
-// unmounted refuses the place of a mount. The kernel would not: to a caller of
-// another mount namespace the name is an ordinary one, and with it the container's
-// mount would go.
-func unmounted(dir int, name string) error {
-	var st unix.Statx_t
-	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
-		return errors.New("something is mounted there")
-	}
-	return err
-}

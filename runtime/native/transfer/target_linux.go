@@ -84,10 +84,13 @@ func (t *Target) enter(from *Source) error {
 	return replaceable(t.place, t.label)
 }
 
-// replaceable refuses to put a file in the place of a device, FIFO or socket.
+// replaceable refuses to put a file in the place of a mount, device, FIFO or socket.
 func replaceable(p place, label string) error {
 	switch p.stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG, unix.S_IFLNK:
+		if err := unmounted(p.dir, p.name); err != nil {
+			return fmt.Errorf("cannot copy onto %s: %w", label, err)
+		}
 		return nil
 	}
 	return fmt.Errorf("cannot copy onto %s: it is not a regular file", label)

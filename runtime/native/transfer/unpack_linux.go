@@ -222,7 +222,7 @@ func (u *unpacker) regular(parent int, base string, hdr *tar.Header, content io.
 	}
 	err = u.fill(fd, hdr, content)
 	if err == nil {
-		err = unix.Renameat(parent, temporary, parent, base)
+		err = put(parent, temporary, base)
 	}
 	if err != nil {
 		unix.Unlinkat(parent, temporary, 0)
@@ -256,7 +256,7 @@ func (u *unpacker) special(parent int, base string, hdr *tar.Header, mk func(tem
 	}
 	err := u.describe(parent, temporary, hdr)
 	if err == nil {
-		err = unix.Renameat(parent, temporary, parent, base)
+		err = put(parent, temporary, base)
 	}
 	if err != nil {
 		unix.Unlinkat(parent, temporary, 0)
@@ -298,9 +298,17 @@ func (u *unpacker) link(parent int, base, to string) error {
 	if err := unix.Linkat(dir, first, parent, temporary, 0); err != nil {
 		return err
 	}
-	err = unix.Renameat(parent, temporary, parent, base)
+	err = put(parent, temporary, base)
 	unix.Unlinkat(parent, temporary, 0) // rename(2) of two names of one file does nothing
 	return err
+}
+
+// put renames a finished file to its name.
+func put(parent int, temporary, base string) error {
+	if err := unmounted(parent, base); err != nil {
+		return err
+	}
+	return unix.Renameat(parent, temporary, parent, base)
 }
 
 func temporaryName() string { return ".stack-cp-" + rand.Text() }
