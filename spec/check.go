@@ -17,7 +17,7 @@ func valueRules() []rule {
 // graphRules judge how the parts refer to each other.
 func graphRules() []rule {
 	return []rule{
-		checkImage, checkServiceRefs, checkCycles, checkNetworks, checkVolumes, checkSecrets,
+		checkImage, checkJobs, checkServiceRefs, checkCycles, checkNetworks, checkVolumes, checkSecrets,
 		checkContainerNames, checkPortConflicts, checkScale, checkExternal, checkFileSources,
 	}
 }

@@ -10,7 +10,7 @@ import (
 // named for each group of services that hang together.
 func checkCycles(m *model, r *report) {
 	c := cycleFinder{model: m, state: map[*service]int{}, report: r}
-	for _, s := range m.services {
+	for _, s := range m.all() {
 		c.visit(s, nil)
 	}
 }

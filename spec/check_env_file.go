@@ -11,7 +11,7 @@ import (
 // checkEnvFiles: env and label files of the used services, and of the containers
 // before them, exist and can be read.
 func checkEnvFiles(m *model, r *report) {
-	for _, s := range m.used() {
+	for _, s := range m.needed() {
 		m.checkFilesOf(r, s)
 		for _, hook := range s.v.get("pre_start").list() {
 			m.checkFilesOf(r, &service{name: s.name, v: hook})

@@ -15,7 +15,7 @@ type taken struct {
 // together. A range is a pool to choose from: it conflicts with itself only.
 func checkPortConflicts(m *model, r *report) {
 	owners := map[int][]taken{}
-	for _, s := range m.used() {
+	for _, s := range m.needed() {
 		for _, item := range s.v.get("ports").list() {
 			for _, p := range published(item) {
 				if p.first == p.last {

@@ -23,7 +23,7 @@ func checkSourceFiles(m *model, r *report) {
 // usedFiles are the names of secrets or configs that used services mount.
 func (m *model) usedFiles(section string) map[string]bool {
 	names := map[string]bool{}
-	for _, s := range m.used() {
+	for _, s := range m.needed() {
 		for _, item := range s.v.get(section).list() {
 			if item.kind == mapping {
 				item = item.get("source")

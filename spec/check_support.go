@@ -8,17 +8,21 @@ import (
 )
 
 // checkSupport: every key that is used does something, or says that it does not.
-// Services that do not take part are not looked at.
+// Services and jobs that do not take part are not looked at.
 func checkSupport(m *model, r *report) {
 	root := newSupport()
 	m.root.each(func(name string, v *value) {
-		if name != "services" {
+		if name != "services" && name != "jobs" {
 			root.member(r, name, v)
 		}
 	})
-	services := root.step("services")
+	services, jobs := root.step("services"), root.step("jobs")
 	for _, s := range m.used() {
-		services.member(r, s.name, s.v)
+		if s.job {
+			jobs.member(r, s.name, s.v)
+		} else {
+			services.member(r, s.name, s.v)
+		}
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 //
 //	# shows: services.*.cap_add services.*.cap_drop
 //
-// A key is shown as well by any key below it, and that of a pre_start hook by that
-// of a service: the same code makes both containers. What a script shows must stand
+// A key is shown as well by any key below it, and that of a pre_start hook or a job
+// by that of a service: the same code makes their containers. What a script shows must stand
 // in one of its own stack files.
 func TestEffectsAreShown(t *testing.T) {
 	shown := map[string]bool{}
@@ -73,7 +73,7 @@ func onlyParent(key string) bool {
 }
 
 func isShown(key string, shown map[string]bool) bool {
-	if rest, ok := strings.CutPrefix(key, "services.*.pre_start.[]."); ok && isShown("services.*."+rest, shown) {
+	if same := asService(key); same != key && isShown(same, shown) {
 		return true
 	}
 	for s := range shown {

@@ -15,6 +15,7 @@ type model struct {
 	profiles []string
 	opts     Options
 	services []*service
+	jobs     []*service
 	byName   map[string]*service
 	// partial says that a file is missing from the tree, so that what it may
 	// have defined cannot be called undefined.
@@ -24,10 +25,11 @@ type model struct {
 	composed bool
 }
 
-// service is one service of the merged tree.
+// service is one service of the merged tree, or a job, which is judged like one.
 type service struct {
 	name string
 	v    *value
+	job  bool
 	// enabled says that no profile disables it; used that the selection, if any,
 	// includes it too.
 	enabled, used bool
@@ -49,12 +51,17 @@ func newModel(root *value, name string, profiles []string, env types.Mapping, o 
 		m.services = append(m.services, s)
 		m.byName[name] = s
 	})
+	root.get("jobs").each(func(name string, v *value) {
+		s := &service{name: name, v: v, job: true, edges: edges(v)}
+		m.jobs = append(m.jobs, s)
+		m.byName[name] = s
+	})
 	for _, name := range o.Services {
 		if s := m.byName[name]; s != nil {
 			m.profiles = append(slices.Clip(m.profiles), s.profiles()...)
 		}
 	}
-	for _, s := range m.services {
+	for _, s := range m.all() {
 		s.enabled = types.ServiceConfig{Profiles: s.profiles()}.HasProfile(m.profiles)
 		s.used = s.enabled && len(o.Services) == 0
 	}
@@ -87,14 +94,17 @@ func (m *model) use(name string, deps bool) {
 	}
 }
 
-// enabled are the services whose profile is on, in the order they were written.
+// all are the services and the jobs, in the order they were written.
+func (m *model) all() []*service { return slices.Concat(m.services, m.jobs) }
+
+// enabled are those whose profile is on.
 func (m *model) enabled() []*service {
-	return slices.DeleteFunc(slices.Clone(m.services), func(s *service) bool { return !s.enabled })
+	return slices.DeleteFunc(m.all(), func(s *service) bool { return !s.enabled })
 }
 
-// used are the enabled services that were selected, or that all are.
+// used are the enabled ones that were selected, or that all are.
 func (m *model) used() []*service {
-	return slices.DeleteFunc(slices.Clone(m.services), func(s *service) bool { return !s.used })
+	return slices.DeleteFunc(m.all(), func(s *service) bool { return !s.used })
 }
 
 // source names the first file, for what has no better place.
@@ -136,7 +146,7 @@ func edges(v *value) []edge {
 // expanded is the tree for At: ports are repeated as often as compose-go's
 // ranges expand, so that indices agree with the project's.
 func (m *model) expanded() *value {
-	for _, s := range m.services {
+	for _, s := range m.all() {
 		ports := s.v.get("ports")
 		if ports == nil || ports.kind != sequence {
 			continue

@@ -35,6 +35,9 @@ type positions struct{ root *value }
 // the zero Position when there is none.
 func (s *Stack) At(path ...string) Position {
 	v := s.positions.root
+	if len(path) > 1 && path[0] == "services" && v.child("services").child(path[1]) == nil && v.child("jobs").child(path[1]) != nil {
+		path = append([]string{"jobs"}, path[1:]...) // what WithJobs put among the services
+	}
 	var at Position
 	for _, name := range path {
 		if v = v.child(name); v == nil {

@@ -64,7 +64,11 @@ func supportTable() []support {
 	return slices.Concat(
 		prefixed("", topSupport()),
 		prefixed("services.*.", serviceSupport()),
+		prefixed("services.*.", workloadSupport()),
 		prefixed("services.*.", containerSupport()),
+		prefixed("jobs.*.", triggerSupport()),
+		prefixed("jobs.*.", workloadSupport()),
+		prefixed("jobs.*.", containerSupport()),
 		prefixed("services.*.deploy.", deploySupport()),
 		prefixed("networks.*.", networkSupport()),
 		prefixed("volumes.*.", volumeSupport()),

@@ -33,7 +33,7 @@ func neverHonoured() []string {
 // them. The list may only become shorter.
 func pendingKeys() map[string]int {
 	return map[string]int{
-		"jobs":                              6,
+		"jobs.*.triggers.schedule":          6,
 		"services.*.build":                  4,
 		"services.*.runtime":                5,
 		"services.*.deploy.rollback_config": 6,
@@ -57,7 +57,7 @@ func TestEveryKeyIsHonoured(t *testing.T) {
 	off := map[string]bool{}
 	for _, line := range supportTable() {
 		if line.standing != honoured {
-			off[strings.Replace(line.path, ".pre_start.[].", ".", 1)] = true
+			off[asService(line.path)] = true
 		}
 	}
 	pending, never := pendingKeys(), neverHonoured()
@@ -78,4 +78,16 @@ func TestEveryKeyIsHonoured(t *testing.T) {
 	}
 	slices.Sort(left)
 	t.Logf("not built yet:\n%s", strings.Join(left, "\n"))
+}
+
+// asService is the key of services whose line, and code, another key shares: those
+// of init containers and of jobs.
+func asService(key string) string {
+	for _, p := range []string{"services.*.pre_start.[].", "jobs.*."} {
+		rest, ok := strings.CutPrefix(key, p)
+		if ok && !strings.HasPrefix(rest, "triggers") {
+			return "services.*." + rest
+		}
+	}
+	return key
 }

@@ -14,11 +14,10 @@ const (
 
 func topSupport() []support {
 	return slices.Concat(
-		ok("name", "include", "services", "networks", "volumes", "secrets", "configs",
-			"services.*", "networks.*", "volumes.*", "secrets.*", "configs.*",
+		ok("name", "include", "services", "jobs", "networks", "volumes", "secrets", "configs",
+			"services.*", "jobs.*", "networks.*", "volumes.*", "secrets.*", "configs.*",
 			"include.[].path", "include.[].env_file", "include.[].project_directory"),
 		warn("it is obsolete", "version"),
-		refuse("jobs are not built yet", "jobs"),
 		refuse(modelRunner, "models"),
 	)
 }
@@ -26,8 +25,21 @@ func topSupport() []support {
 // serviceSupport are the keys of services alone.
 func serviceSupport() []support {
 	return slices.Concat(
-		ok("profiles", "deploy", "restart", "scale", "attach", "container_name", "links",
+		ok("deploy", "restart", "scale", "attach", "container_name", "links",
 			"extends", "extends.service", "extends.file"),
+		watchSupport(),
+		refuse("it would run a program outside the stack; run what it provides as a service", "provider"),
+		warn("containers outside the stack are reached over an external network", "external_links"),
+		hookSupport("post_start"), hookSupport("pre_stop"),
+		ok("pre_start", "pre_start.[].per_replica"), prefixed("pre_start.[].", containerSupport()),
+		refuse(legacy, "net"),
+	)
+}
+
+// workloadSupport are the keys of services and of jobs.
+func workloadSupport() []support {
+	return slices.Concat(
+		ok("profiles"),
 		ok("depends_on", "depends_on.*.condition", "depends_on.*.restart", "depends_on.*.required"),
 		ok("expose", "stdin_open", "tty"),
 		ok("healthcheck", "healthcheck.test", "healthcheck.timeout", "healthcheck.interval", "healthcheck.retries",
@@ -37,13 +49,13 @@ func serviceSupport() []support {
 		ok("ports", "ports.[].name", "ports.[].mode", "ports.[].host_ip", "ports.[].target",
 			"ports.[].published", "ports.[].protocol", "ports.[].app_protocol"),
 		refuse("builds come with the image store", "build"),
-		watchSupport(),
-		refuse("it would run a program outside the stack; run what it provides as a service", "provider"),
-		warn("containers outside the stack are reached over an external network", "external_links"),
-		hookSupport("post_start"), hookSupport("pre_stop"),
-		ok("pre_start", "pre_start.[].per_replica"), prefixed("pre_start.[].", containerSupport()),
-		refuse(legacy, "net", "dockerfile"),
+		refuse(legacy, "dockerfile"),
 	)
+}
+
+// triggerSupport are the keys of jobs alone.
+func triggerSupport() []support {
+	return append(ok("triggers", "triggers.manual"), refuse("schedules are not built yet", "triggers.schedule")...)
 }
 
 func watchSupport() []support {

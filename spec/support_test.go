@@ -64,14 +64,13 @@ func leaf(typ reflect.Type) bool {
 
 // internalKeys are compose-go's own, for its output: no file can have them.
 func internalKeys() []string {
-	keys := []string{"services.*.name", "services.*.ulimits.*.single", "secrets.*.content"}
-	return append(keys, "services.*.pre_start.[].ulimits.*.single")
+	return []string{"services.*.name", "services.*.ulimits.*.single", "jobs.*.name", "secrets.*.content"}
 }
 
 func walkKey(typ reflect.Type, n *supportNode, path, key string, missing map[string]bool) {
 	path = strings.TrimPrefix(path+"."+key, ".")
 	next := n.next[key]
-	if slices.Contains(internalKeys(), path) {
+	if slices.Contains(internalKeys(), asService(path)) {
 		return
 	}
 	switch {

@@ -55,7 +55,8 @@ func (a *app) discard(ctx context.Context, s *scheduler.Store, i *scheduler.Inst
 	return err
 }
 
-// loadFor reads the stack with the profiles turned on that the services need.
+// loadFor reads the stack with the profiles turned on that the services need. Jobs
+// that are named, or that services need, stand among the services.
 func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, error) {
 	st, err := spec.Load(ctx, a.specOptions())
 	if err != nil {
@@ -64,13 +65,15 @@ func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, err
 	var more []string
 	for _, name := range services {
 		if _, on := st.Services[name]; !on {
-			more = append(more, st.DisabledServices[name].Profiles...)
+			more = append(append(more, st.DisabledServices[name].Profiles...), st.DisabledJobs[name].Profiles...)
 		}
 	}
 	if len(more) > 0 {
 		a.profiles = append(slices.Clone(st.Profiles), more...)
-		return a.load(ctx)
+		if st, err = spec.Load(ctx, a.specOptions()); err != nil {
+			return nil, err
+		}
 	}
 	st.Warnings.Render(a.stderr, a.colors(a.stderr))
-	return st, nil
+	return st.WithJobs(services...)
 }
