@@ -45,6 +45,7 @@ func (m *model) checkEnvFile(r *report, s *service, item *value, vars types.Mapp
 		return
 	}
 	file := m.resolve(path)
+	r.looks(file)
 	if err := readable(file); err != nil {
 		missing := !isFile(file)
 		switch {
@@ -73,6 +74,7 @@ func (m *model) checkEnvFile(r *report, s *service, item *value, vars types.Mapp
 
 func (m *model) checkLabelFile(r *report, item *value) {
 	file := m.resolve(item)
+	r.looks(file)
 	if err := readable(file); err != nil {
 		r.addf(item.at, "label-file", "label file %s %v", shown(file), err)
 		return

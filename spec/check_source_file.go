@@ -9,7 +9,11 @@ func checkSourceFiles(m *model, r *report) {
 		one := section[:len(section)-1]
 		for name := range m.usedFiles(section) {
 			v := m.root.get(section, name)
-			if file := v.get("file"); file.text() != "" && !m.exists(file) {
+			file := v.get("file")
+			if file.text() != "" {
+				r.looks(m.resolve(file))
+			}
+			if file.text() != "" && !m.exists(file) {
 				r.addf(file.at, "missing-file", "%s %q: file %s not found", one, name, shown(m.resolve(file)))
 			}
 			variable := v.get("environment")

@@ -80,6 +80,7 @@ func (c *composer) open(path string, at place) (*file, bool) {
 	if f, ok := c.files[path]; ok {
 		return f, f != nil
 	}
+	c.report.looks(path)
 	err := readable(path)
 	var text []byte
 	if err == nil {

@@ -52,7 +52,12 @@ func newEnvironment(o Options, r *report) *environment {
 // dotenv reads dir/.env unless env files were named or it is switched off.
 func (e *environment) dotenv(dir string) {
 	off, _ := strconv.ParseBool(e.vars[varNoDefaultEnv])
-	if path := filepath.Join(dir, ".env"); len(e.files) == 0 && !off && readable(path) == nil {
+	path := filepath.Join(dir, ".env")
+	if len(e.files) > 0 || off {
+		return
+	}
+	e.report.looks(path)
+	if readable(path) == nil {
 		e.read([]string{path})
 	}
 }
@@ -62,6 +67,7 @@ func (e *environment) read(files []string) {
 	abs := make([]string, len(files))
 	for i, f := range files {
 		path, err := filepath.Abs(strings.TrimSpace(f))
+		e.report.looks(path)
 		if err != nil || !isFile(path) {
 			e.report.global(shown(path), "env-file", "cannot read env file: no such file", "")
 			return

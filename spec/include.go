@@ -127,14 +127,18 @@ func (c *composer) includedEnv(s scope, dir string, entry *value) (map[string]st
 			continue
 		}
 		path := absolute(s.dir, f.text(), "")
+		c.report.looks(path)
 		if err := readable(path); err != nil {
 			c.report.add(f.at, "env-file", fmt.Sprintf("env file %s %v", shown(path), err), "")
 			continue
 		}
 		files = append(files, path)
 	}
-	if dotenvFile := filepath.Join(dir, ".env"); len(list) == 0 && readable(dotenvFile) == nil {
-		files = []string{dotenvFile}
+	if dotenvFile := filepath.Join(dir, ".env"); len(list) == 0 {
+		c.report.looks(dotenvFile)
+		if readable(dotenvFile) == nil {
+			files = []string{dotenvFile}
+		}
 	}
 	env := s.env.Clone()
 	read, err := dotenv.GetEnvFromFile(s.env, files)

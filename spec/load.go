@@ -50,6 +50,11 @@ func load(ctx context.Context, o Options, finish func(*job) error) (Diagnostics,
 			j.foreign(j.model, err)
 		}
 	}
+	if o.Seen != nil {
+		for path := range r.files {
+			o.Seen(path)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

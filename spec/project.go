@@ -33,6 +33,7 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 	if !j.opts.NoEnvResolution {
 		st.Digests = fileDigests(p)
 	}
+	st.Files = j.report.located()
 	return st, nil
 }
 

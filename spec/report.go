@@ -8,6 +8,19 @@ type report struct {
 	// spoilt are places of values found to be broken in form: what else rules
 	// would say of them follows from that.
 	spoilt map[place]bool
+	// files are those that were read or looked for.
+	files map[string]bool
+}
+
+// looks notes a file that is read, or looked for.
+func (r *report) looks(path string) {
+	if path == stdin || path == "" {
+		return
+	}
+	if r.files == nil {
+		r.files = map[string]bool{}
+	}
+	r.files[path] = true
 }
 
 // spoil drops later findings about the value at a place.

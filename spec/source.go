@@ -90,6 +90,7 @@ func discover(dir string, r *report) []string {
 	for {
 		for _, f := range families() {
 			found := present(dir, f.names)
+			r.candidates(dir, f)
 			if len(found) == 0 {
 				continue
 			}
@@ -132,6 +133,7 @@ func (s sources) read(in io.Reader, r *report) (files []*file, ok bool) {
 	}
 	ok = true
 	for _, path := range s.paths {
+		r.looks(path)
 		text, err := readFile(path, in)
 		if err != nil {
 			r.global(shown(path), "file", err.Error(), "")

@@ -13,6 +13,8 @@ type Stack struct {
 	// Digests are the SHA-256 of the files that secrets and configs of the services
 	// come from, by "secrets/KEY" and "configs/KEY", as the load met them.
 	Digests map[string]string
+	// Files are those that the load read or looked for; nil is unknown.
+	Files []File
 	// Warnings are diagnostics that do not stop the load.
 	Warnings Diagnostics
 }
@@ -42,6 +44,10 @@ type Options struct {
 	// looked at.
 	Services []string
 	NoDeps   bool
+
+	// Seen, unless nil, is told of each file that the load reads or looks for, also
+	// when it fails.
+	Seen func(path string)
 
 	// For `config`: leave out steps of the load. Without interpolation only the
 	// schema is checked, and only Model can hold what is no string by nature.
