@@ -44,7 +44,7 @@ type job struct {
 // load composes and checks, then runs finish if nothing is wrong.
 func load(ctx context.Context, o Options, finish func(*job) error) (Diagnostics, error) {
 	registerFormats()
-	r := &report{}
+	r := &report{tolerant: o.Unsupported}
 	if j := prepare(o, r); j != nil && !r.list.Failed() && ctx.Err() == nil {
 		if err := guard("load", func() error { return finish(j) }); err != nil {
 			j.foreign(j.model, err)

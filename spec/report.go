@@ -10,6 +10,8 @@ type report struct {
 	spoilt map[place]bool
 	// files are those that were read or looked for.
 	files map[string]bool
+	// tolerant makes what cannot be honoured a warning.
+	tolerant bool
 }
 
 // looks notes a file that is read, or looked for.
@@ -61,5 +63,8 @@ func (r *report) put(at place, d Diagnostic) {
 }
 
 func (r *report) append(d Diagnostic) {
+	if r.tolerant && d.Rule == "unsupported" {
+		d.Severity = Warning
+	}
 	r.list = append(r.list, d)
 }

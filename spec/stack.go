@@ -49,6 +49,9 @@ type Options struct {
 	// when it fails.
 	Seen func(path string)
 
+	// For `config`, which runs nothing: only warn of what no stack can honour.
+	Unsupported bool
+
 	// For `config`: leave out steps of the load. Without interpolation only the
 	// schema is checked, and only Model can hold what is no string by nature.
 	NoInterpolate   bool

@@ -87,6 +87,7 @@ func (o *configOptions) specOptions(a *app) spec.Options {
 	so := a.specOptions()
 	so.NoInterpolate, so.NoNormalize, so.NoResolvePaths = o.noInterpolate, o.noNormalize, o.noPaths
 	so.NoConsistency, so.NoEnvResolution = o.noConsistency, o.noEnv
+	so.Unsupported = !o.check && !o.quiet
 	return so
 }
 
@@ -126,7 +127,7 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 	case o.networks:
 		return writeLines(w, st.NetworkNames())
 	case o.models:
-		return writeLines(w, st.ModelNames())
+		return writeModels(w, st)
 	}
 	if o.digests {
 		if err := a.pinImages(ctx, st); err != nil {

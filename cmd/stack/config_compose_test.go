@@ -83,6 +83,8 @@ func onPurpose() map[string]string {
 		// compose-go's JSON gives devices Go's names, which nobody reads back.
 		"clickhouse.yaml": ".services.clickhouse.blkio_config.",
 		"limits.yaml":     ".services.hog.blkio_config.",
+		// Its JSON leaves the models out, and then nobody can read it back.
+		"models.yaml": ".models",
 		// Before compose-go 2.16.2 hooks did not read the env files of theirs.
 		"hooks.yaml": ".services.app.pre_start",
 	}

@@ -65,6 +65,18 @@ func writeImages(w io.Writer, st *spec.Stack) error {
 	for _, s := range st.Services {
 		lines = append(lines, cmp.Or(s.Image, st.Name+"-"+s.Name))
 	}
+	for _, j := range st.Jobs {
+		lines = append(lines, cmp.Or(j.Image, st.Name+"-"+j.Name))
+	}
+	return writeLines(w, lines)
+}
+
+// writeModels prints what the models are, as Docker Compose does, not their names.
+func writeModels(w io.Writer, st *spec.Stack) error {
+	var lines []string
+	for _, m := range st.Models {
+		lines = append(lines, m.Model)
+	}
 	return writeLines(w, lines)
 }
 

@@ -23,6 +23,9 @@ func document(p *types.Project) (*yaml.Node, error) {
 		return nil, err
 	}
 	root, err := nodeOf(text)
+	if err == nil {
+		err = addModels(root, p.Models)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +48,22 @@ func nodeOf(text []byte) (*yaml.Node, error) {
 		sortSections(root)
 	}
 	return root, err
+}
+
+// addModels adds the section that compose-go's JSON leaves out.
+func addModels(root *yaml.Node, models types.Models) error {
+	if key, _ := member(root, "models"); key != nil || len(models) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"models": models})
+	if err != nil {
+		return err
+	}
+	section, err := nodeOf(text)
+	if err == nil {
+		root.Content = append(root.Content, section.Content...)
+	}
+	return err
 }
 
 func escapeDollars(n *yaml.Node) {
