@@ -46,8 +46,20 @@ type RestartHistory struct {
 }
 
 // ParseRestart reads a service's policy. deploy.restart_policy takes precedence
-// over restart, as in Docker Compose; neither means no.
+// over restart, as in Docker Compose; neither means no. The replicas of a service
+// whose deploy.mode is a job's run until they succeed, unless it says never.
 func ParseRestart(s types.ServiceConfig) RestartPolicy {
+	p := declaredRestart(s)
+	if s.Deploy == nil || !strings.HasSuffix(s.Deploy.Mode, "-job") {
+		return p
+	}
+	if said := s.Deploy.RestartPolicy != nil || s.Restart != ""; !said || p.Condition != types.RestartPolicyNo {
+		p.Condition = types.RestartPolicyOnFailure
+	}
+	return p
+}
+
+func declaredRestart(s types.ServiceConfig) RestartPolicy {
 	if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
 		return deployRestart(*s.Deploy.RestartPolicy)
 	}

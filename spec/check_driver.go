@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // checkDrivers: drivers and modes are those there are on one machine.
@@ -16,9 +17,9 @@ func checkDrivers(m *model, r *report) {
 	})
 	for _, s := range m.used() {
 		mode := s.v.get("deploy", "mode")
-		oneOf(r, mode, "deploy mode", "replicated", "global")
-		if n, at := s.replicas(); mode.text() == "global" && n != 1 {
-			r.addf(at, "exclusive", "service %q is global: it has one replica on one machine, not %d", s.name, n)
+		oneOf(r, mode, "deploy mode", "replicated", "global", "replicated-job", "global-job")
+		if n, at := s.replicas(); strings.HasPrefix(mode.text(), "global") && n != 1 {
+			r.addf(at, "exclusive", "service %q is %s: it has one replica on one machine, not %d", s.name, mode.text(), n)
 		}
 		for _, item := range s.v.get("volumes").list() {
 			oneOf(r, item.get("type"), "volume type", "volume", "bind", "tmpfs", "image")
