@@ -48,6 +48,9 @@ type Command struct {
 	AlwaysDeps    bool `json:",omitempty"` // --always-recreate-deps
 	RenewVolumes  bool `json:",omitempty"`
 	RemoveOrphans bool `json:",omitempty"`
+	// Strict refuses to start what could only run in the host's user namespace
+	// though its file does not ask for that.
+	Strict        bool `json:",omitempty"`
 	IgnoreOrphans bool `json:",omitempty"` // do not even warn of them
 	Volumes       bool `json:",omitempty"` // down -v, rm -v
 	Force         bool `json:",omitempty"` // rm of running ones

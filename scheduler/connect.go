@@ -150,7 +150,7 @@ func (c *Controller) alterNetwork(ctx context.Context, key string, n madeNetwork
 
 // endpoints computes an instance's interfaces anew.
 func (c *Controller) endpoints(i *Instance) ([]netns.Endpoint, error) {
-	ids, scale := c.networkIDs(), c.scaleOf(i.Service)
+	ids, scale := c.networkIDs(), max(1, c.wishOf(i.Service).Scale)
 	c.mu.Lock()
 	stack, svc := c.want.Stack.Project, c.serviceOf(i)
 	c.mu.Unlock()

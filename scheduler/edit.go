@@ -116,7 +116,7 @@ func (e *editor) up(selected []string) []string {
 		next := ServiceWish{
 			Goal: GoalRun, Scale: e.scale(s, old), Start: e.w.Sequence,
 			Restart: sw.Restart, Recreate: sw.Recreate,
-			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
+			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Strict: e.cmd.Strict || sw.Strict && e.cmd.Verb == VerbScale, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
 		}
 		if e.cmd.Verb == VerbScale && existed {
 			next.Hash = sw.Hash

@@ -55,7 +55,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		Layer:    s.LayerDir(i.ID), Volumes: map[string]string{}, Owners: map[string]BindOwner{}, Sources: map[string]image.Image{}, Filesystems: map[string]VolumeSource{},
 		Seccomp: func([]string) (*specs.LinuxSeccomp, error) { return nil, nil }, // nothing will run
 	}
-	if !HostUserNS(project, svc) {
+	if in.UserNSBefore = i.userNSBefore(); in.UserNSBefore == UserNSOwn || in.UserNSBefore == UserNSUndecided && !HostUserNS(project, svc) {
 		ids, err := s.AllocateIDs()
 		if err != nil {
 			return runtime.Bundle{}, err
@@ -102,14 +102,14 @@ func (s *Store) mountSources(ctx context.Context, images Images, in *TranslateIn
 				return err
 			}
 		case types.VolumeTypeVolume:
-			if err := s.Layout.locate(in, m); err != nil {
+			if err := s.locate(in, m); err != nil {
 				return err
 			}
 		case types.VolumeTypeBind:
 			m.Create = false
-			in.Owners[m.Source] = BindOwner{Plain: true} // one that is missing is left out
+			in.Owners[m.Source] = BindOwner{} // one that is missing is left out
 			if exists(m.Source) {
-				if in.Owners[m.Source], err = bindOwner(m); err != nil {
+				if in.Owners[m.Source], err = s.bindOwner(m); err != nil {
 					return err
 				}
 			}

@@ -163,6 +163,9 @@ func (m *model) change(i *Instance, kind Kind) {
 	case OpStart:
 		i.Obeyed(m.want.Sequence, m.now)
 		i.Health = HealthHealthy
+		if svc, ok := m.want.Stack.Services[i.Service]; ok {
+			i.HostUserNS = HostUserNS(m.want.Stack.Project, svc)
+		}
 		if i.Hook != nil || m.completes[i.Service] {
 			i.Exited(ended, RestartPolicy{}, m.now)
 		}

@@ -140,6 +140,17 @@ func (i *Instance) identity() Identity {
 	return Identity{ID: i.ID, Name: cmp.Or(i.Becomes, i.Name), Number: i.Number, OneOff: i.OneOff}
 }
 
+// userNSBefore is where its runs were.
+func (i *Instance) userNSBefore() UserNSBefore {
+	switch {
+	case i.Started.IsZero():
+		return UserNSUndecided
+	case i.HostUserNS:
+		return UserNSHost
+	}
+	return UserNSOwn
+}
+
 // live reports whether the instance has processes.
 func (i *Instance) live() bool {
 	return i.State == StateRunning || i.State == StatePaused || i.State == StateStopping

@@ -166,10 +166,11 @@ func (l *launch) translate(ctx context.Context) error {
 	in := TranslateInput{
 		Project: l.stack, Service: l.svc, Image: l.img, User: who.user, Home: who.home, Groups: who.groups,
 		Instance: l.i.identity(),
-		Scale:    c.scaleOf(l.i.Service), ConfigHash: l.i.Hash, Version: c.Version,
+		Scale:    max(1, c.wishOf(l.i.Service).Scale), ConfigHash: l.i.Hash, Version: c.Version,
 		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
 		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), LoadSeccomp: c.LoadSeccomp,
 	}
+	in.UserNSBefore, in.Strict = l.i.userNSBefore(), c.wishOf(l.i.Service).Strict
 	if !HostUserNS(l.stack, l.svc) {
 		ids, err := c.Store.AllocateIDs()
 		if err != nil {
@@ -343,10 +344,10 @@ func (l *launch) undo(ctx context.Context) {
 	l.c.withdraw(ctx, l.i)
 }
 
-func (c *Controller) scaleOf(service string) int {
+func (c *Controller) wishOf(service string) ServiceWish {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return max(1, c.want.Services[service].Scale)
+	return c.want.Services[service]
 }
 
 // peer finds the running container behind service:X or container:X; called under mu.

@@ -22,6 +22,7 @@ func (p *preflight) settings(svc types.ServiceConfig) {
 		run       func() error
 	}{
 		{"namespaces", "", func() error { return checkModes(svc) }},
+		{"userns", "", func() error { return checkUserNS(p.st.Project, svc) }},
 		{"hostname", "hostname", t.hostname},
 		{"sysctls", "sysctls", t.sysctls},
 		{"ulimits", "ulimits", t.ulimits},

@@ -155,7 +155,7 @@ func (l *launch) shareVolumes(ctx context.Context) ([]UserMount, error) {
 	}
 	for _, m := range mounts {
 		if m.Type == types.VolumeTypeBind {
-			if _, err := bindOwner(m); err != nil { // makes it, where the file allows
+			if _, err := l.c.Store.bindOwner(m); err != nil { // makes it, where the file allows
 				return nil, err
 			}
 		}

@@ -41,7 +41,9 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 			return Plan{}, err
 		}
 	}
-	return Foresee(want, seen, now), nil
+	p := Foresee(want, seen, now)
+	p.Warnings = append(p.Warnings, s.openUserNS(st, services)...)
+	return p, nil
 }
 
 // Standing is where the services stand with regard to what was last asked of them,

@@ -144,6 +144,8 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "its image changed"
 	case p.sourcesChanged(r):
 		return "an image that it mounts changed"
+	case p.strayed(r):
+		return "who it shares namespaces with runs in another user namespace by now"
 	}
 	return ""
 }

@@ -20,6 +20,9 @@ import (
 type Store struct {
 	Layout  Layout
 	Project string
+	// IDMap tries whether the mount that a path lies on can be id-mapped; nil takes
+	// every one for able.
+	IDMap func(path string) error
 
 	ids struct { // see AllocateIDs
 		mu  sync.Mutex

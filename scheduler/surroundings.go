@@ -44,11 +44,11 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 	for _, m := range mounts {
 		switch m.Type {
 		case types.VolumeTypeVolume:
-			if err := l.c.Store.Layout.locate(in, m); err != nil {
+			if err := l.c.Store.locate(in, m); err != nil {
 				return err
 			}
 		case types.VolumeTypeBind:
-			if in.Owners[m.Source], err = bindOwner(m); err != nil {
+			if in.Owners[m.Source], err = l.c.Store.bindOwner(m); err != nil {
 				return err
 			}
 		case types.VolumeTypeImage:
@@ -68,7 +68,7 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 }
 
 // bindOwner looks at a bind mount's source, making it where the file allows.
-func bindOwner(m UserMount) (BindOwner, error) {
+func (s *Store) bindOwner(m UserMount) (BindOwner, error) {
 	st, err := os.Stat(m.Source)
 	if errors.Is(err, fs.ErrNotExist) && m.Create {
 		if err = os.MkdirAll(m.Source, 0o755); err == nil {
@@ -82,17 +82,7 @@ func bindOwner(m UserMount) (BindOwner, error) {
 	if !ok {
 		return BindOwner{}, fmt.Errorf("bind source %s has no owner", m.Source)
 	}
-	return BindOwner{UID: sys.Uid, GID: sys.Gid, Plain: refusesIDMap(m.Source)}, nil
-}
-
-// Magic numbers of file systems that cannot be mounted id-mapped (statfs(2)).
-var plainFileSystems = []int64{0x9fa0, 0x62656572, 0x794c7630, 0x6969, 0x65735546, 0x1cd1, 0x27e0eb, 0x63677270}
-
-// refusesIDMap reports whether the file system of path is proc, sysfs, overlay,
-// NFS, FUSE, devpts or cgroup.
-func refusesIDMap(path string) bool {
-	var st syscall.Statfs_t
-	return syscall.Statfs(path, &st) == nil && slices.Contains(plainFileSystems, int64(st.Type))
+	return BindOwner{UID: sys.Uid, GID: sys.Gid, Plain: s.IDMap != nil && s.IDMap(m.Source) != nil}, nil
 }
 
 // volumesFrom collects the mounts of the containers named in volumes_from.

@@ -85,6 +85,10 @@ type TranslateInput struct {
 	// IDs is the project's id range; nil runs without user namespace, as does any
 	// service for which HostUserNS reports true.
 	IDs *IDRange
+	// UserNSBefore tells of earlier runs.
+	UserNSBefore UserNSBefore
+	// Strict refuses the host's user namespace to a service that did not ask for it.
+	Strict bool
 	// Layer is the directory of the writable layer.
 	Layer string
 	// Volumes maps each volume's name to its directory on the host.

@@ -95,7 +95,7 @@ func (l *launch) vendorDevices(in *TranslateInput) error {
 	}
 	for _, m := range in.CDI.Mounts {
 		if m.Type == "" || m.Type == "bind" {
-			if in.Owners[m.HostPath], err = bindOwner(UserMount{Source: m.HostPath, Target: m.ContainerPath}); err != nil {
+			if in.Owners[m.HostPath], err = l.c.Store.bindOwner(UserMount{Source: m.HostPath, Target: m.ContainerPath}); err != nil {
 				return err
 			}
 		}

@@ -14,34 +14,6 @@ import (
 // cgroup and userns_mode.
 const hostMode = "host"
 
-// HostUserNS reports whether a service runs in the host's user namespace: where
-// the file says so, where it is privileged, where it shares another namespace of
-// the host (which only the host's root may configure), and where it joins a
-// service for which one of these holds.
-func HostUserNS(p *types.Project, s types.ServiceConfig) bool {
-	seen := map[string]bool{}
-	todo := []types.ServiceConfig{s}
-	for len(todo) > 0 {
-		s = todo[0]
-		todo = todo[1:]
-		if ownHostUserNS(s) {
-			return true
-		}
-		for _, ref := range joined(s) {
-			name, ok := strings.CutPrefix(ref, types.ServicePrefix)
-			if next, known := p.Services[name]; ok && known && !seen[name] {
-				seen[name] = true
-				todo = append(todo, next)
-			}
-		}
-	}
-	return false
-}
-
-func ownHostUserNS(s types.ServiceConfig) bool {
-	return s.Privileged || slices.Contains([]string{s.UserNSMode, s.NetworkMode, s.Pid, s.Ipc}, hostMode)
-}
-
 // joined lists the containers whose namespaces a service joins, as written.
 func joined(s types.ServiceConfig) []string {
 	var refs []string
@@ -115,34 +87,6 @@ func (t *translator) namespaces() error {
 		t.out.UserNS = true
 	}
 	return t.hostname()
-}
-
-// userNamespace decides which ids the container has. One that joins namespaces
-// must live in the user namespace that owns them, or it could not use them.
-func (t *translator) userNamespace() (*specs.LinuxNamespace, error) {
-	refs := joined(t.s)
-	for _, ref := range refs {
-		if t.in.Peers[ref].Pid <= 0 {
-			return nil, fmt.Errorf("%s is not running", ref)
-		}
-		if a, b := t.in.Peers[refs[0]], t.in.Peers[ref]; a.UserNS != b.UserNS && !ownHostUserNS(t.s) {
-			return nil, fmt.Errorf("%s and %s are in different user namespaces: join both through one, or set userns_mode: host", refs[0], ref)
-		}
-	}
-	switch {
-	case ownHostUserNS(t.s), len(refs) == 0 && HostUserNS(t.in.Project, t.s):
-		return nil, nil
-	case len(refs) == 0:
-		if t.ids = t.in.IDs; t.ids == nil {
-			return nil, nil
-		}
-		return &specs.LinuxNamespace{Type: specs.UserNamespace}, nil
-	}
-	peer := t.in.Peers[refs[0]]
-	if t.ids = peer.IDs; t.ids == nil {
-		return nil, nil
-	}
-	return &specs.LinuxNamespace{Type: specs.UserNamespace, Path: fmt.Sprintf("/proc/%d/ns/user", peer.Pid)}, nil
 }
 
 func (t *translator) hostname() error {

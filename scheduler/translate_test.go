@@ -387,45 +387,6 @@ func TestTranslateKeepsForeignAnnotationsOut(t *testing.T) {
 	}
 }
 
-func TestHostUserNS(t *testing.T) {
-	chain := func(owner types.ServiceConfig) bool {
-		owner.Name = "a"
-		b := types.ServiceConfig{Name: "b", ContainerSpec: types.ContainerSpec{NetworkMode: "service:a"}}
-		c := types.ServiceConfig{Name: "c", ContainerSpec: types.ContainerSpec{Pid: "service:b"}}
-		return HostUserNS(projectOf(owner, b, c), c)
-	}
-	for name, c := range map[string]struct {
-		spec types.ContainerSpec
-		want bool
-	}{
-		"isolated":    {types.ContainerSpec{}, false},
-		"privileged":  {types.ContainerSpec{Privileged: true}, true},
-		"userns_mode": {types.ContainerSpec{UserNSMode: "host"}, true},
-		"host net":    {types.ContainerSpec{NetworkMode: "host"}, true},
-		"host pid":    {types.ContainerSpec{Pid: "host"}, true},
-		"host ipc":    {types.ContainerSpec{Ipc: "host"}, true},
-		"host uts":    {types.ContainerSpec{Uts: "host"}, false},
-		"cycle":       {types.ContainerSpec{NetworkMode: "service:c"}, false},
-	} {
-		if got := chain(types.ServiceConfig{ContainerSpec: c.spec}); got != c.want {
-			t.Errorf("%s: got %v", name, got)
-		}
-	}
-}
-
-func TestTranslateRefusesTwoUserNamespaces(t *testing.T) {
-	in := minimalInput(types.ServiceConfig{ContainerSpec: types.ContainerSpec{NetworkMode: "service:a", Pid: "container:b"}})
-	in.Peers = map[string]Peer{"service:a": {Pid: 1, UserNS: "a", IDs: in.IDs}, "container:b": {Pid: 2, UserNS: "b", IDs: in.IDs}}
-	if _, err := Translate(in); err == nil || !strings.Contains(err.Error(), "different user namespaces") {
-		t.Errorf("got %v", err)
-	}
-	in.Service.UserNSMode = "host"
-	out, err := Translate(in)
-	if err != nil || out.UserNS {
-		t.Errorf("got %v, %v", out.UserNS, err)
-	}
-}
-
 func TestRunOptionsLeaveTheServiceAlone(t *testing.T) {
 	p, f := loadFixture(t, "testdata/translate/run.yaml")
 	before, _ := json.Marshal(p)

@@ -40,14 +40,14 @@ func (l Layout) volumeSource(name string) (VolumeSource, error) {
 }
 
 // locate tells where the volume of a mount is.
-func (l Layout) locate(in *TranslateInput, m UserMount) error {
-	in.Volumes[m.Source] = l.VolumeData(m.Source)
-	src, err := l.volumeSource(m.Source)
+func (s *Store) locate(in *TranslateInput, m UserMount) error {
+	in.Volumes[m.Source] = s.Layout.VolumeData(m.Source)
+	src, err := s.Layout.volumeSource(m.Source)
 	if err != nil || src.Plain() || src.shared() {
 		return err
 	}
 	if src.Bind != "" {
-		if in.Owners[src.Bind], err = bindOwner(UserMount{Source: src.Bind, Target: m.Target}); err != nil {
+		if in.Owners[src.Bind], err = s.bindOwner(UserMount{Source: src.Bind, Target: m.Target}); err != nil {
 			return err
 		}
 	}

@@ -56,6 +56,8 @@ type ServiceWish struct {
 	NoRecreate bool
 	// NoDeps starts without waiting for dependencies (--no-deps).
 	NoDeps bool
+	// Strict is the last up's or run's; see Command.
+	Strict bool `json:",omitempty"`
 	// Grace overrides the stop grace period of the last command's stops.
 	Grace *time.Duration `json:",omitempty"`
 	// RenewVolumes gives replaced replicas fresh anonymous volumes (-V).

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"stack/runtime/native/rootfs"
 	"stack/runtime/shim"
 	"stack/scheduler"
 	"stack/scheduler/api"
@@ -35,6 +36,7 @@ type app struct {
 	progress   string
 	parallel   int
 	compatible bool
+	idMap      rootfs.IDMapProbe
 	// plain shows progress as lines even on a terminal: other output comes between.
 	plain bool
 }
@@ -111,7 +113,7 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 }
 
 func (a *app) storeOf(project string) *scheduler.Store {
-	return &scheduler.Store{Layout: a.layout, Project: project}
+	return &scheduler.Store{Layout: a.layout, Project: project, IDMap: a.idMap.Try}
 }
 
 // connect returns a client of the project's controller, starting shim and

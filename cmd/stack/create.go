@@ -32,6 +32,7 @@ func newCreate(a *app) *cobra.Command {
 	f.BoolVar(&c.ForceRecreate, "force-recreate", false, "replace containers even if nothing changed")
 	f.BoolVar(&c.NoRecreate, "no-recreate", false, "keep containers even if something changed")
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
 	f.Bool("build", false, "build images first")
 	f.Bool("no-build", false, "do not build images")
@@ -53,7 +54,7 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
 		return err
 	}
-	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
+	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}
 	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"stack/scheduler"
 )
@@ -127,6 +128,11 @@ func startable(s *scheduler.Store, list []*scheduler.Instance, services []string
 		}
 	}
 	return nil
+}
+
+// strictFlag adds --strict.
+func strictFlag(f *pflag.FlagSet, c *scheduler.Command) {
+	f.BoolVar(&c.Strict, "strict", false, "fail rather than give up the user namespace of a service whose mounts cannot be id-mapped")
 }
 
 // timeoutFlag adds -t, seconds between the stop signal and the kill.

@@ -38,6 +38,7 @@ func newPlan(a *app) *cobra.Command {
 	f.BoolVar(&c.NoDeps, "no-deps", false, "leave dependencies alone")
 	f.BoolVar(&c.ForceRecreate, "force-recreate", false, "replace containers even if nothing changed")
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
 	return cmd
 }
@@ -66,7 +67,13 @@ func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Comman
 	if err != nil {
 		return false, err
 	}
-	p, err := a.storeOf(st.Name).Preview(ctx, images, st, cmd, time.Now())
+	s := a.storeOf(st.Name)
+	if services, err := involved(st, cmd.Services, cmd.NoDeps); err != nil {
+		return false, err
+	} else if found := s.Unmappable(st, services); cmd.Strict && len(found) > 0 {
+		return false, found
+	}
+	p, err := s.Preview(ctx, images, st, cmd, time.Now())
 	if err != nil {
 		return false, err
 	}

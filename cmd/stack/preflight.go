@@ -20,8 +20,8 @@ import (
 
 // preflight asks the machine about everything that services need and the file
 // cannot tell, so that a command fails before anything is made; nil means all.
-// Findings are returned as spec.Diagnostics.
-func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, noDeps bool) error {
+// c says how. Findings are returned as spec.Diagnostics.
+func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, c scheduler.Command) error {
 	if os.Geteuid() != 0 {
 		return nil // connect says so, and ports below 1024 would look taken
 	}
@@ -31,15 +31,18 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 		return err
 	}
 	defer host.Close()
-	if services, err = involved(st, services, noDeps); err != nil {
+	if services, err = involved(st, services, c.NoDeps); err != nil {
 		return err
 	}
 	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}, a}, s)
 	if err != nil {
 		return err
 	}
+	if c.Strict {
+		found = append(found, s.Unmappable(st, services)...)
+	}
 	if len(found) > 0 {
-		return found
+		return found.Sorted()
 	}
 	return nil
 }

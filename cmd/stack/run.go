@@ -62,6 +62,7 @@ func newRun(a *app) *cobra.Command {
 	f.StringArrayVar(&r.CapAdd, "cap-add", nil, "add a capability (repeatable)")
 	f.StringArrayVar(&r.CapDrop, "cap-drop", nil, "drop a capability (repeatable)")
 	f.BoolVar(&o.cmd.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	strictFlag(f, &o.cmd)
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.Bool("quiet-build", false, "no build output")
@@ -81,7 +82,7 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	if o.cmd.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
-	if err := a.preflight(ctx, replaced(st, o.run.Apply(st.Services[service])), []string{service}, o.cmd.NoDeps); err != nil {
+	if err := a.preflight(ctx, replaced(st, o.run.Apply(st.Services[service])), []string{service}, o.cmd); err != nil {
 		return err
 	}
 	if o.quiet {

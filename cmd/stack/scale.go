@@ -41,7 +41,7 @@ func runScale(ctx context.Context, a *app, c *scheduler.Command, args []string) 
 	if c.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
-	if err := a.preflight(ctx, scaled(st, c.Scale), c.Services, c.NoDeps); err != nil {
+	if err := a.preflight(ctx, scaled(st, c.Scale), c.Services, *c); err != nil {
 		return err
 	}
 	if err := a.ensureImages(ctx, st, c.Services, c.NoDeps, "", false); err != nil {

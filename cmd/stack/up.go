@@ -56,6 +56,7 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVar(&c.AlwaysDeps, "always-recreate-deps", false, "replace dependencies too")
 	f.BoolVarP(&c.RenewVolumes, "renew-anon-volumes", "V", false, "fresh anonymous volumes for replaced containers")
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
+	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
 	f.StringArrayVar(&o.attach, "attach", nil, "show logs of these services only")
 	f.StringArrayVar(&o.noAttach, "no-attach", nil, "do not show logs of these services")
@@ -92,7 +93,7 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 		_, err := a.showPlan(ctx, st, o.cmd, "table")
 		return err
 	}
-	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd.NoDeps); err != nil {
+	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}
 	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
