@@ -39,6 +39,7 @@ func DockerIgnore(dir string) (Patterns, error) {
 // filter says what below a root is watched. Names are relative to the root.
 type filter struct {
 	ignore  []rules
+	git     *gitIgnore                     // nil ignores nothing
 	include *patternmatcher.PatternMatcher // nil includes all
 }
 
@@ -87,11 +88,11 @@ func newMatcher(lines []string) (*patternmatcher.PatternMatcher, error) {
 }
 
 // ignores reports whether name, or a directory that it lies in, is ignored.
-func (f *filter) ignores(name string) bool {
+func (f *filter) ignores(name string, dir bool) bool {
 	if name == "." {
 		return false
 	}
-	if passing(name) {
+	if passing(name) || f.git.ignores(name, dir) {
 		return true
 	}
 	for _, r := range f.ignore {
@@ -104,11 +105,11 @@ func (f *filter) ignores(name string) bool {
 
 // prunes reports whether nothing below the directory name can be wanted. An
 // exception to the rules ("!") may be about anything below.
-func (f *filter) prunes(name string) bool {
+func (f *filter) prunes(name string, dir bool) bool {
 	if name == "." {
 		return false
 	}
-	if passing(name) {
+	if passing(name) || f.git.ignores(name, dir) {
 		return true
 	}
 	for _, r := range f.ignore {

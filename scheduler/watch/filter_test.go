@@ -41,10 +41,10 @@ func TestFilter(t *testing.T) {
 		"a#b":                   {},
 		".github/workflows/x.y": {},
 	} {
-		if got := f.ignores(name); got != want.ignored {
+		if got := f.ignores(name, false); got != want.ignored {
 			t.Errorf("ignores(%q) = %v", name, got)
 		}
-		if got := f.prunes(name); got != want.pruned {
+		if got := f.prunes(name, false); got != want.pruned {
 			t.Errorf("prunes(%q) = %v", name, got)
 		}
 	}

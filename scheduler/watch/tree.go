@@ -63,11 +63,13 @@ func (t *tree) name(path string) (string, bool) {
 // look compares one name with what was seen. Touched says that its content was
 // written, which its times need not show.
 func (t *tree) look(name string, touched bool) {
-	if t.only != "" && name != t.only && name != "." || t.filter.prunes(name) {
+	if t.only != "" && name != t.only && name != "." {
 		return
 	}
 	info, err := os.Lstat(t.abs(name))
 	switch {
+	case err == nil && t.filter.prunes(name, info.IsDir()):
+		t.drop(name) // it may have been of another kind
 	case err != nil && name == ".":
 		t.lose()
 	case err != nil:
@@ -86,7 +88,7 @@ func (t *tree) file(name string, now entry, touched bool) {
 	if existed && before.mode.IsDir() {
 		t.drop(name)
 	}
-	if existed && before == now && !touched || t.filter.ignores(name) {
+	if existed && before == now && !touched || t.filter.ignores(name, false) {
 		return
 	}
 	t.set(name, now)
@@ -100,7 +102,7 @@ func (t *tree) directory(name string, now entry) {
 		t.leaveBelow(name) // another one took its name
 	}
 	t.set(name, now)
-	if (!existed || before.mode != now.mode) && !t.filter.ignores(name) && name != "." {
+	if (!existed || before.mode != now.mode) && !t.filter.ignores(name, true) && name != "." {
 		t.changed(name, before, existed)
 	}
 	t.lost = t.lost && name != "."
@@ -157,7 +159,7 @@ func (t *tree) drop(name string) {
 
 // tell of something gone, unless it was only on the way to what is watched.
 func (t *tree) tell(name string, before entry) {
-	if !t.filter.ignores(name) {
+	if !t.filter.ignores(name, before.mode.IsDir()) {
 		t.changed(name, before, true)
 	}
 }

@@ -23,6 +23,8 @@ type Root struct {
 	// files that it matches.
 	Ignore  []Patterns
 	Include []string
+	// Git leaves out what .gitignore files name as well.
+	Git bool
 }
 
 // Change is a file, directory or link that is not as it was.
@@ -121,6 +123,9 @@ func (w *Watcher) root(n int, r Root) error {
 	}
 	if t.filter, err = newFilter(t.base, r.Ignore, r.Include); err != nil {
 		return fmt.Errorf("cannot watch %s: %w", r.Path, err)
+	}
+	if r.Git {
+		t.filter.git = newGitIgnore(t.base)
 	}
 	t.changed = func(name string, before entry, existed bool) { w.changed(key{n, name}, before, existed) }
 	t.enter = func(dir string, id inode) { w.enter(t.abs(dir), id) }
@@ -263,7 +268,7 @@ func (w *Watcher) Files(root int) []string {
 	t := w.trees[root]
 	var out []string
 	for name, e := range t.seen {
-		if name != "." && !t.filter.ignores(name) && (!e.mode.IsDir() && t.filter.includes(name) || e.mode.IsDir() && t.filter.include == nil) {
+		if name != "." && !t.filter.ignores(name, e.mode.IsDir()) && (!e.mode.IsDir() && t.filter.includes(name) || e.mode.IsDir() && t.filter.include == nil) {
 			out = append(out, name)
 		}
 	}
