@@ -14,12 +14,19 @@ import (
 // pollInterval is how often everything is looked at where events do not serve.
 const pollInterval = 500 * time.Millisecond
 
+// sweepInterval is how often everything is looked at where events tell only of some
+// changes.
+const sweepInterval = 2 * time.Second
+
 // listen begins to be told of changes, if the roots lie where that works.
 func (w *Watcher) listen() {
 	for _, t := range w.trees {
-		if name := remote(t.base); name != "" {
+		switch kind, name := fileSystem(t.base); kind {
+		case remote:
 			w.trouble = fmt.Errorf("%s lies on %s, whose other users' changes inotify does not tell", t.base, name)
 			return
+		case layered:
+			w.sweeps = true
 		}
 	}
 	if w.events, w.trouble = fsnotify.NewWatcher(); w.trouble != nil {
@@ -121,14 +128,30 @@ func (w *Watcher) leave(dir string) {
 	}
 }
 
-// remote is the kind of a file system that other machines change.
-func remote(path string) string {
+// reach is whose changes inotify tells of on a file system.
+type reach int
+
+const (
+	whole   reach = iota
+	layered       // those through the mount, not those in the layers below it
+	remote        // this machine's
+)
+
+// fileSystem is what path lies on.
+func fileSystem(path string) (reach, string) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(path, &st); err != nil {
-		return ""
+		return whole, ""
 	}
-	return map[uint32]string{
+	if uint32(st.Type) == 0x794c7630 {
+		return layered, "an overlay"
+	}
+	name, ok := map[uint32]string{
 		0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x517b: "SMB", 0x01021997: "9p", 0x65735546: "FUSE",
 		0x786f4256: "a VirtualBox folder", 0x00c36400: "Ceph", 0x5346414f: "AFS",
 	}[uint32(st.Type)]
+	if ok {
+		return remote, name
+	}
+	return whole, ""
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,9 @@ type Watcher struct {
 	paths   map[inode]string
 	inodes  map[string]inode
 	trouble error // why events do not serve
+	// sweeps says that events do not tell all, swept when all was looked at.
+	sweeps bool
+	swept  time.Time
 }
 
 type key struct {
@@ -101,6 +105,7 @@ func New(o Options) (*Watcher, error) {
 		t.look(".", false)
 	}
 	clear(w.pending) // this was the first look
+	w.swept = time.Now()
 	w.window = window{}
 	if w.trouble != nil {
 		w.poll()
@@ -190,8 +195,8 @@ func (w *Watcher) step(ctx context.Context, timer *time.Timer, batch Batch, read
 		w.event(ev)
 	case err := <-errs:
 		w.failed(err)
-	case <-timer.C:
-		if w.events == nil {
+	case now := <-timer.C:
+		if !now.Before(w.swept.Add(w.interval())) {
 			w.scan()
 		}
 	}
@@ -204,11 +209,22 @@ func (w *Watcher) arm(timer *time.Timer, ready bool) {
 	switch {
 	case !ready && !due.IsZero():
 		timer.Reset(max(time.Until(due), 0))
-	case w.events == nil:
-		timer.Reset(pollInterval)
+	case w.events == nil || w.sweeps:
+		timer.Reset(max(time.Until(w.swept.Add(w.interval())), 0))
 	default:
 		timer.Stop()
 	}
+}
+
+// interval is how often everything is looked at.
+func (w *Watcher) interval() time.Duration {
+	switch {
+	case w.events == nil:
+		return pollInterval
+	case w.sweeps:
+		return sweepInterval
+	}
+	return math.MaxInt64
 }
 
 // rested reports whether what waits can be told.
@@ -318,6 +334,7 @@ func (w *Watcher) failed(err error) {
 
 // scan looks at everything.
 func (w *Watcher) scan() {
+	w.swept = time.Now()
 	for _, t := range w.trees {
 		t.look(".", false)
 	}

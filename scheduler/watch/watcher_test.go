@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -346,28 +345,6 @@ func TestPoll(t *testing.T) {
 	w.until("-a", "-a/b", "+c", "+c/b")
 	w.write("c/b", "longer")
 	w.until("+c/b")
-}
-
-// TestNoWatchesLeft: what inotify refuses is found by looking.
-func TestNoWatchesLeft(t *testing.T) {
-	dir := t.TempDir()
-	var warned []string
-	w, err := New(Options{Roots: []Root{{Path: dir}}, Warn: func(s string) { warned = append(warned, s) }})
-	must(t, err)
-	w.trouble = syscall.ENOSPC
-	w.enter(dir, inode{}) // is not tried again
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { w.Run(ctx); close(done) }()
-	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("x"), 0o644))
-	(&watched{t, dir, w}).until("+f")
-	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("longer"), 0o644))
-	(&watched{t, dir, w}).until("+f")
-	cancel()
-	<-done
-	if len(warned) != 1 || !strings.Contains(warned[0], "max_user_watches") || !w.Polls() {
-		t.Errorf("warned %q", warned)
-	}
 }
 
 func TestMissingRoot(t *testing.T) {
