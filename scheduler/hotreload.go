@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path"
-	"path/filepath"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/types"
-	"golang.org/x/sync/errgroup"
-
 	"stack/runtime/native/transfer"
-	"stack/scheduler/watch"
 	"stack/spec"
 )
 
@@ -26,9 +20,16 @@ type Files interface {
 	Root(ctx context.Context, id string) (*transfer.Root, error)
 }
 
-// hotReload is what develop.watch asks for, carried out while a client watches.
+// hotReload is what the rules for changed files ask for, carried out while a client
+// watches.
 type hotReload struct {
-	services map[string]*reloader // guarded by the controller's mu
+	c     *Controller
+	names []string // of the services asked for; none is all
+	// services are guarded by the controller's mu.
+	services map[string]*reloader
+	stack    *spec.Stack // whose rules stand
+	// stale says that a file changed which the rules were made from.
+	stale atomic.Bool
 
 	mu   sync.Mutex
 	over bool // the client is gone
@@ -43,45 +44,50 @@ func (h *hotReload) tell(r Reload) {
 	}
 }
 
-// Watched are the services of names, or of the whole stack, that have files watched.
-func Watched(st *spec.Stack, names []string) []string {
-	var out []string
-	for name, s := range st.Services {
-		if (len(names) == 0 || slices.Contains(names, name)) && len(reloadRules(s)) > 0 {
-			out = append(out, name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
 // watchFiles carries out VerbWatch: until the client goes or the project is down.
 func (c *Controller) watchFiles(ctx context.Context, cmd Command, reply func(Reply)) error {
-	h := &hotReload{each: func(r Reload) { reply(Reply{Reload: &r}) }}
-	st, err := c.claim(h, cmd.Services)
+	h := &hotReload{c: c, names: cmd.Services, services: map[string]*reloader{},
+		each: func(r Reload) { reply(Reply{Reload: &r}) }}
+	st, err := c.claim(h)
 	if err != nil {
 		return err
 	}
 	defer c.unclaim()
-	services, err := c.reloaders(st, cmd.Services, h.tell)
+	ctx, cancel := context.WithCancel(ctx)
+	defer h.end()
+	defer cancel()
+	rules, err := watchRules(st, cmd.Services)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	h.services = services
-	c.mu.Unlock()
-	return c.reloading(ctx, h, cmd.Since)
+	if len(rules) == 0 {
+		return ErrNothingToWatch
+	}
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		r, err := c.newReloader(st, name, rules[name], h)
+		if err != nil {
+			return fmt.Errorf("service %q: %w", name, err)
+		}
+		r.begin(cmd.Since)
+		h.set(name, r)
+	}
+	h.stack = st
+	for _, r := range h.services {
+		r.start(ctx)
+	}
+	h.tell(Reload{Enabled: true})
+	return h.supervise(ctx)
 }
 
 // claim makes h the project's only watch.
-func (c *Controller) claim(h *hotReload, services []string) (*spec.Stack, error) {
+func (c *Controller) claim(h *hotReload) (*spec.Stack, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := c.want.Stack
 	if st == nil {
 		return nil, errors.New("no stack is recorded")
 	}
-	for _, s := range services {
+	for _, s := range h.names {
 		if _, ok := st.Services[s]; !ok {
 			return nil, fmt.Errorf("no such service: %s", s)
 		}
@@ -103,112 +109,101 @@ func (c *Controller) unclaim() {
 	h.over = true
 }
 
-// reloading runs until the client goes or the project is down.
-func (c *Controller) reloading(ctx context.Context, h *hotReload, since time.Time) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, r := range h.services {
-		r.begin(since)
-	}
-	for _, r := range h.services {
-		group.Go(func() error { return r.watcher.Run(ctx) })
-		group.Go(func() error { return r.run(ctx) })
-	}
-	group.Go(func() error {
-		err := c.await(ctx, 0, func(time.Time) (bool, error) { return c.ended || c.want.Down, nil })
-		cancel()
-		return err
-	})
-	h.tell(Reload{Enabled: true})
-	if err := group.Wait(); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-func (c *Controller) reloaders(st *spec.Stack, names []string, tell func(Reload)) (map[string]*reloader, error) {
-	out := map[string]*reloader{}
-	for _, name := range Watched(st, names) {
-		r, err := c.newReloader(st.Project, st.Services[name], tell)
-		if err != nil {
-			for _, made := range out {
-				made.watcher.Close()
-			}
-			return nil, fmt.Errorf("service %q: %w", name, err)
-		}
-		out[name] = r
-	}
-	if len(out) == 0 {
-		return nil, ErrNothingToWatch
-	}
-	return out, nil
-}
-
 // ErrNothingToWatch is what a watch of services without rules ends with.
-var ErrNothingToWatch = errors.New("no service has files to watch: give one a develop.watch section")
+var ErrNothingToWatch = errors.New("no service has files to watch: give one a develop.watch section, a build or a bind mount")
 
-// reloadRule is one item of develop.watch.
-type reloadRule struct {
-	types.Trigger
-	root watch.Root
-	// base is the host's directory that names are relative to, target the
-	// container's; as is the name there when the rule is about one file.
-	base, target, as string
-}
-
-func (r reloadRule) syncs() bool    { return strings.HasPrefix(string(r.Action), "sync") }
-func (r reloadRule) restarts() bool { return strings.HasSuffix(string(r.Action), "restart") }
-func (r reloadRule) executes() bool { return r.Action == types.WatchActionSyncExec }
-
-// reloadRules are the rules of a service that can be carried out.
-func reloadRules(s types.ServiceConfig) []reloadRule {
-	if s.Develop == nil {
-		return nil
-	}
-	var out []reloadRule
-	for _, t := range s.Develop.Watch {
-		if t.Action == types.WatchActionRebuild {
-			continue // spec tells that it is not built yet
-		}
-		target := t.Target
-		if !path.IsAbs(target) {
-			target = path.Join("/", s.WorkingDir, target)
-			if strings.HasSuffix(t.Target, "/") {
-				target += "/"
+// supervise keeps the reloaders what the stack asks for, until the client goes or the
+// project is down.
+func (h *hotReload) supervise(ctx context.Context) error {
+	for {
+		var st *spec.Stack
+		err := h.c.await(ctx, 0, func(time.Time) (bool, error) {
+			if h.c.ended || h.c.want.Down {
+				return true, nil
 			}
-		}
-		out = append(out, reloadRule{Trigger: t, base: t.Path, target: target, root: watch.Root{
-			Path: t.Path, Include: t.Include, Ignore: []watch.Patterns{{Dir: t.Path, Lines: t.Ignore}},
-		}})
-	}
-	return out
-}
-
-// settle looks at the host: a rule may be about one file, and .dockerignore files
-// say what is no part of the service.
-func (r *reloadRule) settle(p *types.Project, s types.ServiceConfig) error {
-	info, err := os.Stat(r.Path)
-	if err != nil {
-		return fmt.Errorf("cannot watch: %w", err)
-	}
-	if !info.IsDir() {
-		r.base = filepath.Dir(r.Path)
-		if !strings.HasSuffix(r.target, "/") {
-			r.target, r.as = path.Split(r.target)
-		}
-		r.root.Ignore[0].Dir = r.base
-	}
-	dirs := []string{p.WorkingDir, r.base}
-	if s.Build != nil && filepath.IsAbs(s.Build.Context) {
-		dirs[0] = s.Build.Context
-	}
-	for _, dir := range slices.Compact(dirs) {
-		ignore, err := watch.DockerIgnore(dir)
-		if err != nil {
+			if h.c.want.Stack != h.stack || h.stale.Load() {
+				st = h.c.want.Stack
+			}
+			return st != nil, nil
+		})
+		if st == nil || err != nil {
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
 			return err
 		}
-		r.root.Ignore = append(r.root.Ignore, ignore)
+		h.refresh(ctx, st)
 	}
-	return nil
+}
+
+// refresh has services followed by the rules of st. Where that cannot be, they are
+// followed by those that stood.
+func (h *hotReload) refresh(ctx context.Context, st *spec.Stack) {
+	h.stack = st
+	again := h.stale.Swap(false)
+	names := slices.DeleteFunc(slices.Clone(h.names), func(name string) bool {
+		_, there := st.Services[name]
+		return !there
+	})
+	rules, err := watchRules(st, names)
+	if err != nil {
+		h.tell(Reload{Warning: "cannot watch by the new rules: " + err.Error()})
+		return
+	}
+	if len(h.names) > 0 && len(names) == 0 {
+		rules = nil // none of the services is left
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.services)) {
+		if len(rules[name]) == 0 {
+			h.drop(name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		old := h.services[name]
+		if old != nil && sameRules(old.written, rules[name]) && !(again && old.stale.Load()) {
+			continue
+		}
+		h.exchange(ctx, st, name, old, rules[name])
+	}
+}
+
+// set records who follows a service's files; nil is nobody.
+func (h *hotReload) set(name string, r *reloader) {
+	h.c.mu.Lock()
+	defer h.c.mu.Unlock()
+	if r == nil {
+		delete(h.services, name)
+		return
+	}
+	h.services[name] = r
+}
+
+func (h *hotReload) drop(name string) {
+	h.services[name].stop()
+	h.set(name, nil)
+	h.tell(Reload{Service: name, Warning: "its files are watched no more"})
+}
+
+// exchange puts a reloader with other rules in the place of old, which may be nil.
+// Nothing that changes meanwhile is lost.
+func (h *hotReload) exchange(ctx context.Context, st *spec.Stack, name string, old *reloader, rules []reloadRule) {
+	r, err := h.c.newReloader(st, name, rules, h)
+	if err != nil {
+		h.tell(Reload{Service: name, Warning: "cannot watch by its new rules: " + err.Error()})
+		return
+	}
+	if old != nil {
+		old.stop()
+		r.inherit(old)
+	}
+	r.begin(time.Time{})
+	h.set(name, r)
+	r.start(ctx)
+}
+
+// end waits for all to be over, once ctx is.
+func (h *hotReload) end() {
+	for _, r := range h.services {
+		r.stop()
+	}
 }

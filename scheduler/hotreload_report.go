@@ -9,13 +9,16 @@ import (
 // Reload is one line of a watch: what a batch of changed files led to.
 type Reload struct {
 	// Enabled says that from now on changes are seen; nothing else is set then.
-	Enabled bool   `json:",omitempty"`
+	Enabled bool `json:",omitempty"`
+	// Rule is one that was inferred, as text; only Service is set beside it.
+	Rule    string `json:",omitempty"`
 	Service string `json:",omitempty"`
 	Files   int    `json:",omitempty"` // that changed or are gone
-	// Replicas were synced into, Executed ran the rule's command, Restarted were
-	// restarted.
+	// Replicas were synced into, Executed ran the rule's command, Signalled got its
+	// signal, Restarted were restarted.
 	Replicas  int `json:",omitempty"`
 	Executed  int `json:",omitempty"`
+	Signalled int `json:",omitempty"`
 	Restarted int `json:",omitempty"`
 	// Took is the time from the first change to the end.
 	Took    time.Duration `json:",omitempty"`
@@ -28,19 +31,24 @@ func (r Reload) String() string {
 	switch {
 	case r.Enabled:
 		return "Watch enabled"
+	case r.Rule != "":
+		return r.Service + " follows " + r.Rule
 	case r.Warning != "":
+		if r.Service == "" {
+			return r.Warning
+		}
 		return r.Service + ": " + r.Warning
 	case r.Files == 0:
 		return r.Service + ": " + r.Error
 	}
 	line := r.Service + ": " + count(r.Files, "file")
-	if r.Replicas+r.Executed+r.Restarted == 0 {
+	if r.Replicas+r.Executed+r.Signalled+r.Restarted == 0 {
 		line += " changed"
 	}
 	for _, did := range []struct {
 		what string
 		n    int
-	}{{"synced to", r.Replicas}, {"executed in", r.Executed}, {"restarted", r.Restarted}} {
+	}{{"synced to", r.Replicas}, {"executed in", r.Executed}, {"signalled", r.Signalled}, {"restarted", r.Restarted}} {
 		if did.n > 0 {
 			line += ", " + did.what + " " + count(did.n, "replica")
 		}

@@ -4,24 +4,36 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/types"
-	"golang.org/x/sync/errgroup"
-
 	"stack/scheduler/watch"
+	"stack/spec"
 )
 
 // reloader follows the files of one service.
 type reloader struct {
 	c       *Controller
 	service string
+	written []reloadRule // as they stand in the stack
 	rules   []reloadRule
 	watcher *watch.Watcher
 	tell    func(Reload)
-	initial int // how many files begin touched
+	initial int         // how many files begin touched
+	missed  watch.Batch // what changed under earlier rules
+	guard   loopGuard
+
+	// stale says that a file changed which the rules were made from; outdated is told.
+	stale    atomic.Bool
+	outdated func()
+
+	leave  chan struct{} // closed: end between two batches
+	once   sync.Once
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 
 	// One sync at a time; what follows is guarded. A path that changed is touched
 	// in a generation, and a container has what was touched up to one.
@@ -31,15 +43,21 @@ type reloader struct {
 	applied    map[string]uint64   // by container
 }
 
-func (c *Controller) newReloader(p *types.Project, s types.ServiceConfig, tell func(Reload)) (*reloader, error) {
-	r := &reloader{c: c, service: s.Name, rules: reloadRules(s), applied: map[string]uint64{}}
+// newReloader looks at a service's files and shows the rules that were inferred.
+func (c *Controller) newReloader(st *spec.Stack, name string, rules []reloadRule, h *hotReload) (*reloader, error) {
+	r := &reloader{c: c, service: name, written: rules, rules: slices.Clone(rules), applied: map[string]uint64{}, leave: make(chan struct{})}
 	r.tell = func(report Reload) {
-		report.Service = s.Name
-		tell(report)
+		report.Service = name
+		h.tell(report)
+	}
+	r.outdated = func() {
+		r.stale.Store(true)
+		h.stale.Store(true)
+		c.Wake()
 	}
 	var roots []watch.Root
 	for n := range r.rules {
-		if err := r.rules[n].settle(p, s); err != nil {
+		if err := r.rules[n].settle(st.Project, st.Services[name]); err != nil {
 			return nil, err
 		}
 		roots = append(roots, r.rules[n].root)
@@ -47,7 +65,15 @@ func (c *Controller) newReloader(p *types.Project, s types.ServiceConfig, tell f
 	}
 	var err error
 	r.watcher, err = watch.New(watch.Options{Roots: roots, Warn: func(text string) { r.tell(Reload{Warning: text}) }})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	for _, rule := range rules {
+		if rule.why != "" {
+			r.tell(Reload{Rule: rule.why})
+		}
+	}
+	return r, nil
 }
 
 // begin touches what is to be synced before any change: all files of the rules that
@@ -58,11 +84,12 @@ func (r *reloader) begin(since time.Time) {
 	defer r.mu.Unlock()
 	r.generation++
 	for i, rule := range r.rules {
-		if !rule.syncs() || !rule.InitialSync && since.IsZero() {
+		first := rule.InitialSync && len(r.touched[i]) == 0
+		if !rule.syncs() || !first && since.IsZero() {
 			continue
 		}
 		for _, name := range r.watcher.Files(i) {
-			if rule.InitialSync || changedSince(filepath.Join(rule.base, name), since) {
+			if first || changedSince(filepath.Join(rule.base, name), since) {
 				r.touched[i][name] = r.generation
 				r.initial++
 			}
@@ -79,23 +106,99 @@ func changedSince(file string, since time.Time) bool {
 	return ok && !time.Unix(st.Ctim.Unix()).Before(since)
 }
 
-// run carries out batches until ctx ends.
-func (r *reloader) run(ctx context.Context) error {
+// inherit takes over what containers have from a reloader that has stopped, and what
+// changed that it did not come to.
+func (r *reloader) inherit(old *reloader) {
+	r.generation, r.applied = old.generation, old.applied
+	for i, names := range old.touched {
+		for name, generation := range names {
+			r.each(filepath.Join(old.rules[i].base, name), func(rule int, name string) {
+				if r.rules[rule].syncs() {
+					r.touched[rule][name] = generation
+				}
+			})
+		}
+	}
+	rest := old.watcher.Rest()
+	r.missed.Began = rest.Began
+	for _, change := range rest.Changes {
+		r.each(filepath.Join(old.rules[change.Root].base, change.Path), func(rule int, name string) {
+			c := watch.Change{Root: rule, Path: name, Removed: change.Removed}
+			if !slices.Contains(r.missed.Changes, c) {
+				r.missed.Changes = append(r.missed.Changes, c)
+			}
+		})
+	}
+}
+
+// each calls f for the rules that a path of the host is a matter of.
+func (r *reloader) each(file string, f func(rule int, name string)) {
+	for i, rule := range r.rules {
+		name, err := filepath.Rel(rule.base, file)
+		if err == nil && filepath.IsLocal(name) && r.watcher.Covers(i, name) {
+			f(i, name)
+		}
+	}
+}
+
+// start begins to carry out batches, until ctx ends or stop is called.
+func (r *reloader) start(ctx context.Context) {
+	ctx, r.cancel = context.WithCancel(ctx)
+	r.done.Go(func() { r.watcher.Run(ctx) })
+	r.done.Go(func() { r.run(ctx) })
+}
+
+// stop ends a reloader once the batch under way is carried out.
+func (r *reloader) stop() {
+	if r.cancel == nil {
+		r.watcher.Close()
+		return
+	}
+	r.once.Do(func() { close(r.leave) })
+	r.done.Wait()
+}
+
+func (r *reloader) run(ctx context.Context) {
+	defer r.cancel()
 	began := time.Now()
 	if r.initial > 0 {
 		replicas, err := r.sync(ctx, true)
 		r.report(ctx, Reload{Files: r.initial, Replicas: replicas, Took: time.Since(began)}, err)
 	}
+	if len(r.missed.Changes) > 0 {
+		r.carryOut(ctx, r.missed)
+	}
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
+		case <-r.leave:
+			return
 		case b := <-r.watcher.C:
-			report, err := r.batch(ctx, b)
-			report.Took = time.Since(b.Began)
-			r.report(ctx, report, err)
+			r.carryOut(ctx, b)
 		}
 	}
+}
+
+func (r *reloader) carryOut(ctx context.Context, b watch.Batch) {
+	report, err := r.batch(ctx, b)
+	report.Took = time.Since(b.Began)
+	if report.Files > 0 || err != nil {
+		r.report(ctx, report, err)
+	}
+	if slices.ContainsFunc(b.Changes, func(c watch.Change) bool { return r.source(c) }) {
+		r.outdated()
+	}
+}
+
+// source reports whether a rule may have been made from a file.
+func (r *reloader) source(c watch.Change) bool {
+	switch filepath.Base(c.Path) {
+	case ".dockerignore", ".gitignore":
+		return true
+	}
+	rule := r.rules[c.Root]
+	return rule.recipe
 }
 
 func (r *reloader) report(ctx context.Context, report Reload, err error) {
@@ -106,81 +209,4 @@ func (r *reloader) report(ctx context.Context, report Reload, err error) {
 		report.Error = err.Error()
 	}
 	r.tell(report)
-}
-
-// batch syncs what changed, then runs and restarts what is to see it.
-func (r *reloader) batch(ctx context.Context, b watch.Batch) (Reload, error) {
-	report := Reload{}
-	restart, syncs := false, false
-	var hooks []types.ServiceHook
-	hit := map[int]bool{}
-	names := map[string]bool{}
-	r.mu.Lock()
-	r.generation++
-	for _, change := range b.Changes {
-		rule := r.rules[change.Root]
-		names[filepath.Join(rule.base, change.Path)] = true
-		restart = restart || rule.restarts()
-		if rule.syncs() {
-			syncs = true
-			r.touched[change.Root][change.Path] = r.generation
-		}
-		if rule.executes() && !hit[change.Root] {
-			hooks = append(hooks, rule.Exec)
-		}
-		hit[change.Root] = true
-	}
-	r.mu.Unlock()
-	report.Files = len(names)
-	var err error
-	if syncs {
-		if report.Replicas, err = r.sync(ctx, false); err != nil {
-			return report, err
-		}
-	}
-	for _, h := range hooks {
-		n, err := r.execute(ctx, h)
-		report.Executed += n
-		if err != nil {
-			return report, err
-		}
-	}
-	if restart {
-		report.Restarted, err = r.restart(ctx)
-	}
-	return report, err
-}
-
-// execute runs a command in every replica that runs.
-func (r *reloader) execute(ctx context.Context, h types.ServiceHook) (int, error) {
-	var group errgroup.Group
-	n := 0
-	for _, i := range r.instances() {
-		if i.State != StateRunning {
-			continue
-		}
-		n++
-		group.Go(func() error { return r.c.hook(ctx, &i, h, hookPatience) })
-	}
-	return n, group.Wait()
-}
-
-// restart restarts the service, and what depends on it with restart: true, as a
-// person would; one that was stopped stays so.
-func (r *reloader) restart(ctx context.Context) (int, error) {
-	n := 0
-	for _, i := range r.instances() {
-		if i.live() {
-			n++
-		}
-	}
-	if n == 0 {
-		return 0, nil
-	}
-	cmd := Command{Verb: VerbRestart, Services: []string{r.service}}
-	about, err := r.c.apply(cmd)
-	if err != nil {
-		return 0, err
-	}
-	return n, r.c.follow(ctx, cmd, about)
 }

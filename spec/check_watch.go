@@ -1,5 +1,7 @@
 package spec
 
+import "strings"
+
 // checkWatch: what develop.watch asks for can be done.
 func checkWatch(m *model, r *report) {
 	for _, s := range m.enabled() {
@@ -9,6 +11,9 @@ func checkWatch(m *model, r *report) {
 		}
 		for _, item := range watch.items {
 			action := item.get("action")
+			if strings.HasPrefix(action.text(), "sync") && item.get("target").text() == "" {
+				r.add(action.at, "watch", syncNeedsTarget(action.text()), targetHint)
+			}
 			switch action.text() {
 			case "rebuild":
 				r.warn(action.at, "ignored-key", "rebuild has no effect: builds are not built yet", "")

@@ -13,8 +13,9 @@ import (
 // Hash is the sha256, in hexadecimal, of a service's configuration: what the
 // label com.docker.compose.config-hash holds and `config --hash` prints. As in
 // Compose it leaves out build, pull_policy, the number of replicas, depends_on
-// and profiles: a change of those alone recreates nothing. Extensions (x-*) but
-// x-stack.probe do not count either. The content of its configs and secrets does.
+// and profiles: a change of those alone recreates nothing. Neither does one of
+// develop, which is about files, nor extensions (x-*) but x-stack.probe. The content
+// of its configs and secrets counts.
 func (s *Stack) Hash(service string) (string, error) {
 	config, err := s.service(service)
 	if err != nil {
@@ -78,7 +79,7 @@ func hashed(c types.ServiceConfig) types.ServiceConfig {
 	}
 	deploy.Replicas = &one
 	c.Deploy = &deploy
-	c.Build = nil
+	c.Build, c.Develop = nil, nil
 	c.PullPolicy = ""
 	c.Scale = nil
 	c.DependsOn = nil
@@ -96,6 +97,6 @@ func fixed(c types.ServiceConfig) types.ServiceConfig {
 	c.Restart = ""
 	c.StopSignal, c.StopGracePeriod = "", nil
 	c.PostStart, c.PreStop = nil, nil
-	c.Deploy, c.Develop, c.Attach = nil, nil, nil
+	c.Deploy, c.Attach = nil, nil
 	return c
 }

@@ -37,7 +37,6 @@ func pendingKeys() map[string]int {
 		"services.*.build":                  4,
 		"services.*.runtime":                5,
 		"services.*.deploy.rollback_config": 6,
-		"services.*.x-stack.watch":          7,
 		"services.*.x-stack.once":           6,
 		"services.*.x-stack.schedule":       6,
 	}

@@ -10,6 +10,7 @@ import (
 type definition struct {
 	Ref        string                `json:"$ref"`
 	Properties map[string]definition `json:"properties"`
+	Items      *definition           `json:"items"`
 }
 
 // TestSupportCoversExtension: every key of x-stack in the schema has a line in the
@@ -32,6 +33,11 @@ func TestSupportCoversExtension(t *testing.T) {
 		}
 		for key, next := range below.Properties {
 			walk(path+"."+key, next)
+		}
+		if below.Items != nil {
+			for key, next := range below.Items.Properties {
+				walk(path+".[]."+key, next)
+			}
 		}
 	}
 	walk("services.*.x-stack", definition{Ref: "#/$defs/x_stack_service"})

@@ -72,10 +72,12 @@ type Watch struct {
 
 // WatchRule is one path that is followed and what a change of it does.
 type WatchRule struct {
+	// Path is relative to the project's directory. Action is one of develop.watch.
 	Path, Target, Action string
 	// Signal is sent instead of a restart; "" is none.
-	Signal string
-	Ignore []string
+	Signal          string
+	Ignore, Include []string
+	InitialSync     bool
 }
 
 // ServiceExtension reads x-stack of a service. After a Load that checked it the

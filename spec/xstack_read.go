@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/moby/sys/signal"
 )
 
 // extensionReader turns a tree under x-stack into its types and reports what the
@@ -22,7 +21,7 @@ func (x extensionReader) service(v *value) XStack {
 		Probe:     x.probe(v.get("probe")),
 		Isolation: Isolation(v.get("isolation").text()),
 		Watch:     x.watch(v.get("watch")),
-		Once:      x.truth(v.get("once")),
+		Once:      x.truth(v.get("once"), "once"),
 		Schedule:  v.get("schedule").text(),
 	}
 }
@@ -160,44 +159,13 @@ func (x extensionReader) count(v *value) int {
 	return n
 }
 
-func (x extensionReader) truth(v *value) bool {
+func (x extensionReader) truth(v *value, name string) bool {
 	if v == nil || v.kind != scalar {
 		return false
 	}
 	text := yaml12(v.text())
 	if text != "true" && text != "false" {
-		x.addf(v.at, "extension", "once must be true or false, not %s", quote(v))
+		x.addf(v.at, "extension", "%s must be true or false, not %s", name, quote(v))
 	}
 	return text == "true"
-}
-
-func (x extensionReader) watch(v *value) *Watch {
-	if v == nil || v.kind == mapping {
-		return nil
-	}
-	if v.kind == scalar {
-		if v.text() != "auto" {
-			x.add(v.at, "extension", "watch cannot be "+quote(v), "write auto, or a list of rules")
-		}
-		return &Watch{Auto: true}
-	}
-	w := &Watch{}
-	for _, item := range v.items {
-		w.Rules = append(w.Rules, x.watchRule(item))
-	}
-	return w
-}
-
-func (x extensionReader) watchRule(v *value) WatchRule {
-	rule := WatchRule{Path: v.get("path").text(), Target: v.get("target").text(), Action: v.get("action").text(),
-		Signal: v.get("signal").text()}
-	for _, item := range v.get("ignore").list() {
-		rule.Ignore = append(rule.Ignore, item.text())
-	}
-	if rule.Signal != "" {
-		if _, err := signal.ParseSignal(rule.Signal); err != nil {
-			x.addf(v.get("signal").at, "extension", "there is no signal %q", rule.Signal)
-		}
-	}
-	return rule
 }

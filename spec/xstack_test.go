@@ -21,7 +21,7 @@ const xstackFile = `services:
         retries: 4
         start_period: 20s
         start_interval: 500ms
-      watch: [{path: ., target: /srv, action: sync, signal: HUP, ignore: [node_modules]}]
+      watch: [{path: ., target: /srv, action: sync+restart, signal: HUP, ignore: [node_modules]}]
       isolation: container
       once: "yes"
   short: {image: rootfs:/, x-stack: {probe: {http: "80/ready?deep=1"}, watch: auto}}
@@ -45,7 +45,7 @@ func TestServiceExtension(t *testing.T) {
 				Interval: 5 * time.Second, Timeout: 90 * time.Second, Retries: 4,
 				StartPeriod: 20 * time.Second, StartInterval: 500 * time.Millisecond,
 			},
-			Watch:     &Watch{Rules: []WatchRule{{Path: ".", Target: "/srv", Action: "sync", Signal: "HUP", Ignore: []string{"node_modules"}}}},
+			Watch:     &Watch{Rules: []WatchRule{{Path: ".", Target: "/srv", Action: "sync+restart", Signal: "HUP", Ignore: []string{"node_modules"}}}},
 			Isolation: IsolationContainer, Once: true,
 		},
 		"short": {Probe: &Probe{HTTP: &HTTPProbe{Port: 80, Path: "/ready?deep=1", Scheme: "http"}}, Watch: &Watch{Auto: true}},

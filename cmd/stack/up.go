@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -125,8 +126,10 @@ func (o *upOptions) prepare(st *spec.Stack) error {
 		}
 		o.abortOnExit = true
 	}
-	if o.watch && len(scheduler.Watched(st, o.cmd.Services)) == 0 {
-		return scheduler.ErrNothingToWatch
+	if o.watch {
+		if watched, err := scheduler.Watched(st, o.cmd.Services); err != nil || len(watched) == 0 {
+			return cmp.Or(err, scheduler.ErrNothingToWatch)
+		}
 	}
 	orphans(st, &o.cmd)
 	o.cmd.WaitTimeout = time.Duration(o.waitSeconds) * time.Second

@@ -19,21 +19,25 @@ type Patterns struct {
 	Lines []string
 }
 
-// DockerIgnore reads dir's .dockerignore; one that is missing ignores nothing.
-func DockerIgnore(dir string) (Patterns, error) {
-	f, err := os.Open(filepath.Join(dir, ".dockerignore"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Patterns{Dir: dir}, nil
+// DockerIgnore reads what is no part of dir: from the first of files that exists, or
+// else dir's .dockerignore. One that is missing ignores nothing.
+func DockerIgnore(dir string, files ...string) (Patterns, error) {
+	for _, file := range append(files, filepath.Join(dir, ".dockerignore")) {
+		f, err := os.Open(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Patterns{}, err
+		}
+		lines, err := ignorefile.ReadAll(f)
+		f.Close()
+		if err != nil {
+			return Patterns{}, fmt.Errorf("cannot read %s: %w", file, err)
+		}
+		return Patterns{Dir: dir, Lines: lines}, nil
 	}
-	if err != nil {
-		return Patterns{}, err
-	}
-	defer f.Close()
-	lines, err := ignorefile.ReadAll(f)
-	if err != nil {
-		return Patterns{}, fmt.Errorf("cannot read %s: %w", f.Name(), err)
-	}
-	return Patterns{Dir: dir, Lines: lines}, nil
+	return Patterns{Dir: dir}, nil
 }
 
 // filter says what below a root is watched. Names are relative to the root.

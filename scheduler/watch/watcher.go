@@ -292,6 +292,24 @@ func (w *Watcher) Files(root int) []string {
 	return out
 }
 
+// Covers reports whether a file of that name below a root would be told of.
+func (w *Watcher) Covers(root int, name string) bool {
+	t := w.trees[root]
+	if t.only != "" && name != t.only {
+		return false
+	}
+	return !t.filter.ignores(name, false) && t.filter.includes(name)
+}
+
+// Rest is what changed and was not told, once Run has returned.
+func (w *Watcher) Rest() Batch {
+	w.events = nil
+	w.scan()
+	w.window.first, w.window.last = cmp.Or(w.window.first, time.Now()), time.Time{}
+	b, _ := w.batch(w.window.first.Add(patienceBurst))
+	return b
+}
+
 // Polls reports whether changes are seen late.
 func (w *Watcher) Polls() bool { return w.events == nil }
 

@@ -53,7 +53,7 @@ func (in *inference) recipeFiles(r *recipe) []Rule {
 	var out []Rule
 	for _, file := range []string{r.file, r.file + ".dockerignore", filepath.Join(in.service.Build.Context, ".dockerignore")} {
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && r.file != "" {
-			out = append(out, Rule{Why: "how the image is built", Trigger: types.Trigger{Path: file, Action: types.WatchActionRebuild}})
+			out = append(out, Rule{Why: "how the image is built", Recipe: true, Trigger: types.Trigger{Path: file, Action: types.WatchActionRebuild}})
 		}
 	}
 	return out

@@ -18,6 +18,8 @@ type Rule struct {
 	Why string
 	// Bind says that the container has the file mounted.
 	Bind bool
+	// Recipe says that the other rules were inferred from the file.
+	Recipe bool
 }
 
 // Rules are those of a service that wrote none, or not for all of its files; explicit
