@@ -199,6 +199,9 @@ func (h *hotReload) exchange(ctx context.Context, st *spec.Stack, name string, o
 	r.begin(time.Time{})
 	h.set(name, r)
 	r.start(ctx)
+	if old == nil || !sameRules(old.written, rules) {
+		h.tell(Reload{Service: name, Warning: "its files are watched by new rules"})
+	}
 }
 
 // end waits for all to be over, once ctx is.

@@ -27,7 +27,7 @@ services:
 	}
 	for _, same := range []string{
 		"    scale: 3", "    deploy: {replicas: 5}", "    depends_on: [b]", "    pull_policy: always", "    profiles: [x]",
-		"    x-note: changed",
+		"    x-note: changed", "    develop: {watch: [{path: src, action: sync, target: /x}]}", "    x-stack: {watch: auto}",
 	} {
 		s := load(same)
 		if h, err := s.Hash("a"); h != base || err != nil {

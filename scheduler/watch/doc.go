@@ -16,5 +16,6 @@
 // A window holds changes back until they rest: a single save for a few
 // milliseconds, a burst such as git checkout until it is over.
 //
-// Directories that a rule ignores are neither read nor watched.
+// Directories that a rule ignores are neither read nor watched. Ignore files are read
+// once: who watches begins anew when one changes.
 package watch
