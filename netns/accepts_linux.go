@@ -29,22 +29,29 @@ type accept struct {
 // ensureAccepts adds what is missing and removes what is not needed any more,
 // in one transaction; none when all is well.
 func (h *Host) ensureAccepts() error {
+	bridges, ipv6, _ := h.acceptsWanted()
+	return h.setAccepts(bridges, ipv6)
+}
+
+// acceptsWanted names the bridges whose traffic is to be accepted; not ok before the
+// first Apply.
+func (h *Host) acceptsWanted() (bridges []string, ipv6, ok bool) {
 	h.mu.Lock()
 	a := h.applied
 	h.mu.Unlock()
-	var bridges []string
-	ipv6 := false
+	if a == nil {
+		return nil, false, false
+	}
 	for _, n := range a.networks {
 		bridges = append(bridges, n.Bridge)
 		ipv6 = ipv6 || n.IPv6
 	}
-	return h.setAccepts(bridges, ipv6)
+	return bridges, ipv6, true
 }
 
 func (h *Host) setAccepts(bridges []string, ipv6 bool) error {
 	h.firewall.Lock()
 	defer h.firewall.Unlock()
-	conn := h.table.conn
 	now, err := h.generation()
 	if err != nil {
 		return err
@@ -53,41 +60,77 @@ func (h *Host) setAccepts(bridges []string, ipv6 bool) error {
 	if h.table.accepted == wish && h.table.acceptedAt == now {
 		return nil
 	}
+	changes, err := h.acceptChanges(bridges, ipv6)
+	if err != nil {
+		return err
+	}
+	h.table.accepted, h.table.acceptedAt = wish, now
+	if len(changes) == 0 {
+		return nil
+	}
+	for _, change := range changes {
+		change(h.table.conn)
+	}
+	h.table.accepted, h.table.elements = "", nil // read again, once
+	if err := h.table.conn.Flush(); err != nil {
+		return fmt.Errorf("cannot accept the project's traffic in the tables of others: %w", err)
+	}
+	return nil
+}
+
+// brokenAccepts looks whether accepts are missing that were needed before.
+func (h *Host) brokenAccepts() ([]Fault, error) {
+	bridges, ipv6, ok := h.acceptsWanted()
+	if !ok {
+		return nil, nil
+	}
+	h.firewall.Lock()
+	defer h.firewall.Unlock()
+	now, err := h.generation()
+	if err != nil || h.table.accepted == fmt.Sprint(bridges, ipv6) && h.table.acceptedAt == now {
+		return nil, err
+	}
+	changes, err := h.acceptChanges(bridges, ipv6)
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) == 0 {
+		h.table.accepted, h.table.acceptedAt = fmt.Sprint(bridges, ipv6), now
+		return nil, nil
+	}
+	return []Fault{{Text: "accepts of the project's traffic in the tables of others are missing or were altered"}}, nil
+}
+
+// acceptChange is one change in a table of somebody else's.
+type acceptChange func(*nftables.Conn)
+
+// acceptChanges is what there is to change so that no table of others drops what the
+// bridges forward. Host.firewall is held.
+func (h *Host) acceptChanges(bridges []string, ipv6 bool) (out []acceptChange, err error) {
+	conn := h.table.conn
 	chains, err := conn.ListChains()
 	if err != nil {
-		return fmt.Errorf("cannot list chains: %w", err)
+		return nil, fmt.Errorf("cannot list chains: %w", err)
 	}
-	changed := false
 	for _, c := range chains {
 		if !mayHoldAccepts(c) {
 			continue
 		}
 		rules, err := conn.GetRules(c.Table, c)
 		if err != nil {
-			return fmt.Errorf("cannot read chain %s of table %s: %w", c.Name, c.Table.Name, err)
+			return nil, fmt.Errorf("cannot read chain %s of table %s: %w", c.Name, c.Table.Name, err)
 		}
 		var want []accept
 		if place, ok := placeFor(c, rules, chains); ok && (ipv6 || c.Table.Family != nftables.TableFamilyIPv6) {
 			want = acceptsFor(c, bridges, comment(h.o.Project), place)
 		}
-		if h.alterChain(c, rules, want) {
-			changed = true
-		}
+		out = append(out, alterChain(c, rules, want, comment(h.o.Project))...)
 	}
-	h.table.accepted, h.table.acceptedAt = wish, now
-	if !changed {
-		return nil
-	}
-	h.table.accepted, h.table.elements = "", nil // read again, once
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("cannot accept the project's traffic in the tables of others: %w", err)
-	}
-	return nil
+	return out, nil
 }
 
-// alterChain queues the changes of one chain and says whether there are any.
-func (h *Host) alterChain(c *nftables.Chain, rules []*nftables.Rule, want []accept) (changed bool) {
-	mark := comment(h.o.Project)
+// alterChain is what there is to change in one chain, where our rules bear mark.
+func alterChain(c *nftables.Chain, rules []*nftables.Rule, want []accept, mark string) (out []acceptChange) {
 	have := make(map[string]bool)
 	for _, r := range rules {
 		if commentOf(r) != mark {
@@ -96,8 +139,7 @@ func (h *Host) alterChain(c *nftables.Chain, rules []*nftables.Rule, want []acce
 		key := keyOf(r)
 		wanted := slices.ContainsFunc(want, func(a accept) bool { return a.key == key && inPlace(rules, r, a) })
 		if !wanted || have[key] {
-			_ = h.table.conn.DelRule(r)
-			changed = true
+			out = append(out, func(conn *nftables.Conn) { _ = conn.DelRule(r) })
 			continue
 		}
 		have[key] = true
@@ -106,19 +148,18 @@ func (h *Host) alterChain(c *nftables.Chain, rules []*nftables.Rule, want []acce
 		if have[a.key] {
 			continue
 		}
-		changed = true
 		r := &nftables.Rule{Table: c.Table, Chain: c, Exprs: a.exprs}
 		if !iptables(c) {
 			r.UserData = userdata.AppendString(nil, userdata.TypeComment, mark)
 		}
 		if a.before != 0 {
 			r.Position = a.before
-			h.table.conn.InsertRule(r)
+			out = append(out, func(conn *nftables.Conn) { conn.InsertRule(r) })
 		} else {
-			h.table.conn.AddRule(r)
+			out = append(out, func(conn *nftables.Conn) { conn.AddRule(r) })
 		}
 	}
-	return changed
+	return out
 }
 
 // inPlace says whether a rule stands before the one it has to.

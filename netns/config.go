@@ -151,7 +151,16 @@ type Lease struct {
 type Seen struct {
 	Networks []Network // recorded ones of this project, with subnets filled in
 	Leases   []Lease
-	// Broken names what is recorded but missing or altered in the kernel, a
-	// sentence each; Apply repairs it.
-	Broken []string
+	// Broken is what is recorded but missing or altered in the kernel; Apply repairs
+	// it.
+	Broken []Fault
 }
+
+// Fault is one thing that Apply would repair.
+type Fault struct {
+	Network   string // its name, where one network is concerned
+	Container string // its ID, where one container is
+	Text      string // "link st… is missing"
+}
+
+func (f Fault) String() string { return f.Text }

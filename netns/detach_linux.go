@@ -273,11 +273,14 @@ func (h *Host) deleteLinks(names []string) error {
 	return err
 }
 
+// doomed is in the number of each group whose links are to be deleted.
+const doomed = 0x40000000
+
 // deleteAtOnce puts the links into a link group of their own and deletes that.
 func (h *Host) deleteAtOnce(names []string) error {
 	var b [4]byte
 	rand.Read(b[:])
-	group := nl.Uint32Attr(binary.NativeEndian.Uint32(b[:])&0x3fffffff | 0x40000000)
+	group := nl.Uint32Attr(binary.NativeEndian.Uint32(b[:])&0x3fffffff | doomed)
 	var batch []request
 	for _, name := range names {
 		r := newRequest("mark link "+name, unix.RTM_NEWLINK, 0, unix.ENODEV)

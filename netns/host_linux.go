@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -37,6 +38,9 @@ type Host struct {
 	firewall sync.Mutex // guards table and published
 	table    *table
 
+	insiders    ports
+	doubtInside atomic.Bool // a table inside a container may not be what was written
+
 	mu      sync.Mutex         // guards what follows
 	applied *applied           // nil before the first Apply of this Host
 	live    map[string]process // containers' first processes
@@ -46,7 +50,8 @@ type Host struct {
 	residents map[string]*resident // containers with a table inside
 	snapshots map[string]*snapshot // by version
 	lastShift *shift
-	changed   func() // see Watch
+	changed   func()     // see Watch
+	news      []*os.File // see Subscribe
 	watched   map[string]*net.UnixConn
 }
 
@@ -136,6 +141,9 @@ func (h *Host) Close() error {
 	}
 	for _, r := range h.residents {
 		r.Close()
+	}
+	for _, f := range h.news {
+		f.Close()
 	}
 	h.mu.Unlock()
 	if h.table != nil {

@@ -16,6 +16,7 @@ import (
 type table struct {
 	conn *nftables.Conn
 	name string
+	port uint32 // of the socket
 	// elements are the sets' members; valid while the kernel's generation, which
 	// every change of any table moves on, is the one noted here.
 	elements   map[string][]element
@@ -27,16 +28,22 @@ type table struct {
 
 // openTable prepares for the given namespace; 0 is the process's own.
 func openTable(ns int, name string) (*table, error) {
+	t := &table{name: name}
 	buffers := func(c *netlink.Conn) error {
 		_ = c.SetWriteBuffer(4 << 20)
 		_ = c.SetReadBuffer(4 << 20)
-		return nil
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return raw.Control(func(fd uintptr) { t.port = portOf(int(fd)) })
 	}
 	conn, err := nftables.New(nftables.WithNetNSFd(ns), nftables.AsLasting(), nftables.WithSockOptions(buffers))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open an nftables socket: %w", err)
 	}
-	return &table{conn: conn, name: name}, nil
+	t.conn = conn
+	return t, nil
 }
 
 func (t *table) Close() error { return t.conn.CloseLasting() }

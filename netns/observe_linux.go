@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,7 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		for _, l := range leases {
 			if l.Project == h.o.Project {
 				s.Leases = append(s.Leases, l)
-				s.Broken = append(s.Broken, brokenLink(l, r.Network, live, v)...)
+				s.Broken = append(s.Broken, h.brokenLink(l, r.Network, live, v)...)
 			}
 		}
 	}
@@ -53,6 +54,11 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 	}
 	broken, err := h.brokenTable()
 	s.Broken = append(append(s.Broken, broken...), h.brokenInside(live)...)
+	if err != nil {
+		return s, err
+	}
+	broken, err = h.brokenAccepts()
+	s.Broken = append(s.Broken, broken...)
 	return s, err
 }
 
@@ -70,42 +76,68 @@ func (h *Host) noteLive(live map[string]int) {
 	h.live = seen
 }
 
-func brokenBridge(n Network, v *kernelView) (out []string) {
+func brokenBridge(n Network, v *kernelView) (out []Fault) {
+	fault := func(format string, a ...any) {
+		text := fmt.Sprintf("bridge %s of network %s ", n.Bridge, n.Name) + fmt.Sprintf(format, a...)
+		out = append(out, Fault{Network: n.Name, Text: text})
+	}
 	l, ok := v.byName[n.Bridge]
 	if !ok {
-		return []string{fmt.Sprintf("bridge %s of network %s is missing", n.Bridge, n.Name)}
+		fault("is missing")
+		return out
 	}
 	if !upToDate(l.Attrs(), n, bridgeAlias(n.Project, n.ID)) {
-		out = append(out, fmt.Sprintf("bridge %s of network %s is down or was altered", n.Bridge, n.Name))
+		fault("is down or was altered")
 	}
 	for _, p := range n.Pools {
 		if !slices.Contains(v.addrs[l.Attrs().Index], p.bridgeAddr()) {
-			out = append(out, fmt.Sprintf("bridge %s of network %s lacks its address %v", n.Bridge, n.Name, p.bridgeAddr()))
+			fault("lacks its address %v", p.bridgeAddr())
 		}
 	}
 	return out
 }
 
-func brokenLink(l Lease, n Network, live map[string]int, v *kernelView) []string {
-	port, ok := v.byName[l.Link]
-	switch {
-	case live[l.Container] == 0:
+func (h *Host) brokenLink(l Lease, n Network, live map[string]int, v *kernelView) (out []Fault) {
+	if live[l.Container] == 0 {
 		return nil // the caller knows what became of it, and calls Detach
-	case !ok:
-		return []string{fmt.Sprintf("link %s of container %s on network %s is missing", l.Link, short(l.Container), n.Name)}
 	}
-	if bridge, ok := v.byName[n.Bridge]; ok && port.Attrs().MasterIndex != bridge.Attrs().Index {
-		return []string{fmt.Sprintf("link %s of container %s is not on the bridge of network %s", l.Link, short(l.Container), n.Name)}
+	fault := func(format string, a ...any) {
+		text := fmt.Sprintf("link %s of container %s ", l.Link, short(l.Container)) + fmt.Sprintf(format, a...)
+		out = append(out, Fault{Network: n.Name, Container: l.Container, Text: text})
 	}
-	return nil
+	port, ok := v.byName[l.Link]
+	if !ok {
+		fault("on network %s is missing", n.Name)
+		return out
+	}
+	bridge, ok := v.byName[n.Bridge]
+	if !ok {
+		return nil
+	}
+	index := bridge.Attrs().Index
+	h.mu.Lock()
+	mode := portMode{n.Isolated, h.hairpin}
+	h.mu.Unlock()
+	switch {
+	case port.Attrs().MasterIndex != index:
+		fault("is not on the bridge of network %s", n.Name)
+	case !v.portIsRight(port, index, mode):
+		fault("on network %s is down or was altered", n.Name)
+	}
+	for _, a := range []netip.Addr{l.IPv4, l.IPv6} {
+		if a.IsValid() && v.neighbours[index][a] != l.MAC {
+			fault("is not known as %v on network %s", a, n.Name)
+		}
+	}
+	return out
 }
 
 // brokenTable compares the firewall with what was applied; a Host that has not
 // applied anything only sees whether there is a table.
-func (h *Host) brokenTable() ([]string, error) {
+func (h *Host) brokenTable() ([]Fault, error) {
 	h.firewall.Lock()
 	defer h.firewall.Unlock()
-	missing := []string{fmt.Sprintf("firewall table %s is missing or was altered", h.table.name)}
+	missing := []Fault{{Text: fmt.Sprintf("firewall table %s is missing or was altered", h.table.name)}}
 	want, ok, err := h.wantedFirewall()
 	if err != nil {
 		return nil, err

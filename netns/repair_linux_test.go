@@ -41,7 +41,7 @@ func (s *shop) noticed(what string) {
 	t, ctx, live := s.t, s.t.Context(), map[string]int{"web": s.c.pid}
 	seen, err := s.h.Observe(ctx, live)
 	must(t, err)
-	if !strings.Contains(strings.Join(seen.Broken, "\n"), what) {
+	if !strings.Contains(fmt.Sprint(seen.Broken), what) {
 		t.Errorf("Observe says %q, want %q", seen.Broken, what)
 	}
 	must(t, s.h.Apply(ctx, s.want))

@@ -30,9 +30,10 @@ func (r request) attr(kind int, data []byte) { r.AddData(nl.NewRtAttr(kind, data
 // the kernel handles them before sendto returns, so a batch is two system calls
 // however long it is. It is not safe for concurrent use.
 type rtnl struct {
-	fd  int
-	seq uint32
-	buf []byte
+	fd   int
+	port uint32
+	seq  uint32
+	buf  []byte
 }
 
 // openRtnl opens a socket in the calling thread's network namespace.
@@ -47,7 +48,11 @@ func openRtnl() (*rtnl, error) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
-	return &rtnl{fd: fd, buf: make([]byte, 16<<10)}, nil // the kernel sends 8 KiB at most
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot open a route socket: %w", err)
+	}
+	return &rtnl{fd: fd, port: portOf(fd), buf: make([]byte, 16<<10)}, nil // the kernel sends 8 KiB at most
 }
 
 func (s *rtnl) Close() error { return unix.Close(s.fd) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/go-multierror"
@@ -23,6 +24,7 @@ type resident struct {
 	// table's socket stays open: to close it soon after a change would wait for
 	// the kernel's readers, some 10 ms.
 	table *table
+	ports *ports // where the table's socket is noted
 }
 
 // snapshot is what the records of networks say that their containers' tables have
@@ -67,7 +69,7 @@ func (h *Host) settleIn(container string, p process, networks []string) *residen
 		if r != nil {
 			go r.Close()
 		}
-		r = &resident{process: p}
+		r = &resident{process: p, ports: &h.insiders}
 		h.residents[container] = r
 	}
 	r.networks = networks
@@ -209,13 +211,19 @@ func (h *Host) gone(r *resident) bool {
 }
 
 // brokenInside looks at the tables inside the containers that this Host wrote.
-func (h *Host) brokenInside(live map[string]int) (out []string) {
-	for container := range live {
+func (h *Host) brokenInside(live map[string]int) (out []Fault) {
+	h.mu.Lock()
+	told := h.news != nil
+	h.mu.Unlock()
+	if told && !h.doubtInside.Swap(false) {
+		return nil
+	}
+	for _, container := range slices.Sorted(maps.Keys(live)) {
 		if broken, err := h.looksBroken(container); err == nil && broken {
-			out = append(out, fmt.Sprintf("table inside container %s is missing or was altered", short(container)))
+			text := fmt.Sprintf("table inside container %s is missing or was altered", short(container))
+			out = append(out, Fault{Container: container, Text: text})
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
@@ -252,6 +260,7 @@ func (r *resident) begin(now *snapshot) (err error) {
 		if r.table, err = openTable(0, insideTable); err != nil {
 			return err
 		}
+		r.ports.add(r.table.port, 1)
 	}
 	err = r.table.write(r.rules(now), false)
 	if errors.Is(err, unix.EEXIST) {
@@ -286,6 +295,7 @@ func (r *resident) Close() error {
 	if r.table == nil {
 		return nil
 	}
+	r.ports.add(r.table.port, -1)
 	return r.table.Close()
 }
 

@@ -282,7 +282,7 @@ func TestTablesInsideAreMended(t *testing.T) {
 		m.inside(m.client, harm)
 		seen, err := m.h.Observe(ctx, map[string]int{"client": m.client.pid, "web0": m.replicas[0].pid})
 		must(t, err)
-		if !strings.Contains(strings.Join(seen.Broken, "\n"), "table inside container client") {
+		if !strings.Contains(fmt.Sprint(seen.Broken), "table inside container client") {
 			t.Errorf("after %q Observe says %q", harm, seen.Broken)
 		}
 		must(t, m.h.Apply(ctx, m.want))

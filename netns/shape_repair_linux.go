@@ -58,7 +58,7 @@ func (h *Host) recordLimits(id string, eps []Endpoint, leases []Lease) (changed 
 }
 
 // brokenShapers compares the kernel with what a network's record and leases limit.
-func (h *Host) brokenShapers(n Network, leases []Lease, v *kernelView) (out []string, err error) {
+func (h *Host) brokenShapers(n Network, leases []Lease, v *kernelView) (out []Fault, err error) {
 	for _, s := range shapers(n, leases) {
 		if !s.needed() {
 			continue
@@ -71,7 +71,8 @@ func (h *Host) brokenShapers(n Network, leases []Lease, v *kernelView) (out []st
 			return nil, err
 		}
 		if fault != "" {
-			out = append(out, fmt.Sprintf("the %s limit of network %s is not in force: %s", s.way, n.Name, fault))
+			text := fmt.Sprintf("the %s limit of network %s is not in force: %s", s.way, n.Name, fault)
+			out = append(out, Fault{Network: n.Name, Text: text})
 		}
 	}
 	return out, nil

@@ -1,0 +1,144 @@
+package netns
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// listener counts what a Host is told.
+type listener struct {
+	t    testing.TB
+	told chan struct{}
+}
+
+func (s *shop) listen() *listener {
+	l := &listener{t: s.t, told: make(chan struct{}, 1000)}
+	must(s.t, s.h.Subscribe(func() { l.told <- struct{}{} }))
+	s.t.Cleanup(func() { s.h.Close() })
+	return l
+}
+
+// hears insists on being told within a second.
+func (l *listener) hears(what string) {
+	l.t.Helper()
+	select {
+	case <-l.told:
+	case <-time.After(time.Second):
+		l.t.Errorf("%s: nobody told", what)
+	}
+}
+
+// quiet waits until nothing more comes and returns how often something was told.
+func (l *listener) quiet() (n int) {
+	for {
+		select {
+		case <-l.told:
+			n++
+		case <-time.After(100 * time.Millisecond):
+			return n
+		}
+	}
+}
+
+// TestEachLossIsTold breaks one thing after the other: the Host is told, sees it and
+// repairs it.
+func TestEachLossIsTold(t *testing.T) {
+	s := newShop(t)
+	bridge := BridgeName(s.net.ID)
+	udp, tcp, err := s.h.ListenDNS("web", s.c.pid)
+	must(t, err)
+	defer udp.Close()
+	defer tcp.Close()
+	l := s.listen()
+	inside := func(command string) string {
+		return fmt.Sprintf("nsenter --net=/proc/%d/ns/net %s", s.c.pid, command)
+	}
+	for _, c := range []struct{ harm, fault string }{
+		{"ip link del " + s.lease.Link, "is missing"},
+		{"ip link set " + s.lease.Link + " nomaster", "is not on the bridge"},
+		{"ip link set " + s.lease.Link + " down", "is down or was altered"},
+		{"ip link set " + bridge + " down", "is down or was altered"},
+		{"ip link set " + bridge + " mtu 1300", "is down or was altered"},
+		{"ip addr flush dev " + bridge, "lacks its address"},
+		{"ip neigh del " + s.lease.IPv4.String() + " dev " + bridge, "is not known as"},
+		{"nft delete table inet stack-shop", "firewall table"},
+		{"nft flush map inet stack-shop publish4any", "firewall table"},
+		{"nft flush chain inet stack-shop forward", "firewall table"},
+		{inside("nft delete table inet stack"), "table inside container web"},
+		{inside("nft flush ruleset"), "table inside container web"},
+		{"ip link del " + bridge, "is missing"},
+	} {
+		l.quiet()
+		s.cmd(c.harm)
+		l.hears(c.harm)
+		s.noticed(c.fault)
+	}
+	s.reaches("published port", s.host, "127.0.0.1:8080", "web")
+}
+
+// TestAcceptsOfOthersAreTold: somebody's firewall drops, our accepts stand in it, and
+// he reloads it.
+func TestAcceptsOfOthersAreTold(t *testing.T) {
+	s := newShop(t)
+	l := s.listen()
+	reload := "nft add table ip wall; nft delete table ip wall; nft add table ip wall; " +
+		"nft 'add chain ip wall fw { type filter hook forward priority 10; policy drop; }'"
+	for range 2 {
+		l.quiet()
+		s.cmd(reload)
+		l.hears("reload")
+		s.noticed("accepts of the project's traffic")
+		s.reaches("published port", s.neighbour, hostAddr+":8080", "web")
+	}
+}
+
+// TestOwnChangesAreNotTold: what this Host does is no reason to look again, or a
+// repair would be followed by looks for ever; nor is what others do that is not ours.
+func TestOwnChangesAreNotTold(t *testing.T) {
+	s, ctx := newShop(t), t.Context()
+	l := s.listen()
+	second := s.container("second")
+	for range 3 {
+		must(t, s.h.Apply(ctx, s.want))
+		both := s.want
+		both.Endpoints = append(both.Endpoints, endpoints("second", s.net)...)
+		both.Ports = append(both.Ports, Port{Container: "second", Protocol: "tcp", HostPort: 8081, Target: 80})
+		must(t, s.h.Balance(ctx, both))
+		s.attach(s.h, second, s.net)
+		udp, tcp, err := s.h.ListenDNS("second", second.pid)
+		must(t, err)
+		udp.Close()
+		tcp.Close()
+		must(t, s.h.Lead(ctx))
+		must(t, s.h.Detach(ctx, "second"))
+		must(t, s.h.Balance(ctx, s.want))
+	}
+	if n := l.quiet(); n > 0 {
+		t.Errorf("told %d times of its own changes", n)
+	}
+	s.cmd("ip link add other0 type veth peer name other1; ip link set other0 up; ip addr add 10.99.0.1/24 dev other0; ip link del other0")
+	s.cmd("nft add table inet other; nft add set inet other s '{ type ipv4_addr; }'; nft add element inet other s '{ 1.2.3.4 }'")
+	l.quiet() // a table of others may come to hold a dropping chain
+	s.cmd("nft add element inet other s '{ 1.2.3.5 }'; ip link add other2 type veth peer name other3; ip link del other2")
+	if n := l.quiet(); n > 0 {
+		t.Errorf("told %d times of what concerns others", n)
+	}
+}
+
+// TestContainersCannotBlind: a container that changes its network without pause makes
+// messages get lost; the next loss on the host is seen all the same.
+func TestContainersCannotBlind(t *testing.T) {
+	s := newShop(t)
+	l := s.listen()
+	var flood strings.Builder
+	for n := range 400 {
+		fmt.Fprintf(&flood, "add table inet stack%d\nadd chain inet stack%d c\ndelete table inet stack%d\n", n, n, n)
+	}
+	s.cmd(fmt.Sprintf("printf '%s' | nsenter --net=/proc/%d/ns/net nft -f -", strings.ReplaceAll(flood.String(), "\n", "\\n"), s.c.pid))
+	l.quiet()
+	s.cmd("nft delete table inet stack-shop")
+	l.hears("loss after a flood")
+	s.noticed("firewall table")
+}
