@@ -185,7 +185,7 @@ func TestBandwidthIsRepaired(t *testing.T) {
 	broken := func() string {
 		seen, err := l.h.Observe(t.Context(), live)
 		must(t, err)
-		return fmt.Sprint(seen.Broken)
+		return strings.Trim(fmt.Sprint(seen.Broken), "[]")
 	}
 	class := fmt.Sprintf("1:%x", portMinor(l.index(l.la.Link)))
 	for _, harm := range []string{

@@ -188,9 +188,20 @@ func (h *Host) unpublish(leases []Lease) error {
 	if err != nil {
 		return err
 	}
+	h.table.dropWritten(gone)
 	after := staleAfter(have, elementsOf(rest), nil)
 	after.gone = stale.gone
 	return h.forgetFlows(after)
+}
+
+// dropWritten is told of members that were taken out.
+func (t *table) dropWritten(gone map[netip.Addr]bool) {
+	if t.written == nil {
+		return
+	}
+	left, _ := without(t.written, gone)
+	t.written = maps.Clone(t.written)
+	maps.Copy(t.written, elementsOf(ruleset{Sets: left}))
 }
 
 // without computes the port sets with no element that leads to the addresses:

@@ -99,7 +99,8 @@ func (h *Host) concernsNeighbour(body []byte) bool {
 	_, leases, err := h.store.entry(id).view()
 	for _, l := range leases {
 		if at.IsValid() && (l.IPv4 == at || l.IPv6 == at) {
-			return true
+			link, err := h.findLink(l.Link)
+			return err != nil || link != nil // it goes with its link, which is told by itself
 		}
 	}
 	return err != nil
@@ -188,6 +189,9 @@ type ports struct {
 }
 
 func (p *ports) add(port uint32, n int) {
+	if p == nil {
+		return // nobody listens: a table that no Host made
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.n == nil {

@@ -21,6 +21,8 @@ type table struct {
 	// every change of any table moves on, is the one noted here.
 	elements   map[string][]element
 	generation uint32
+	// written are the sets' members as they should be: what was last written of them.
+	written map[string][]element
 	// accepted says which accepts stood in the tables of others at acceptedAt.
 	accepted   string
 	acceptedAt uint32
@@ -75,6 +77,7 @@ func (t *table) sync(want ruleset, generation func() (uint32, error)) (changed b
 		return false, err
 	}
 	t.elements = elementsOf(want)
+	t.written = t.elements
 	if !changed {
 		t.generation = now
 		return false, nil

@@ -17,6 +17,8 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 	if err := ctx.Err(); err != nil {
 		return Seen{}, err
 	}
+	h.applying.Lock() // half of an Apply is no fault
+	defer h.applying.Unlock()
 	h.noteLive(live)
 	v, err := h.look()
 	if err != nil {
@@ -37,7 +39,8 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		}
 		s.Networks = append(s.Networks, r.Network)
 		s.Broken = append(s.Broken, brokenBridge(r.Network, v)...)
-		faults, err := h.brokenShapers(r.Network, leases, v)
+		own := slices.DeleteFunc(slices.Clone(leases), func(l Lease) bool { return live[l.Container] == 0 })
+		faults, err := h.brokenShapers(r.Network, own, v)
 		if err != nil {
 			return Seen{}, err
 		}
@@ -58,17 +61,36 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		return s, err
 	}
 	broken, err = h.brokenAccepts()
-	s.Broken = append(s.Broken, broken...)
+	s.Broken = slices.DeleteFunc(append(s.Broken, broken...), func(f Fault) bool { return h.ended(f.Container) })
 	return s, err
+}
+
+// ended reports whether a container that Observe was told of has ended since: its
+// links go with it.
+func (h *Host) ended(container string) bool {
+	h.mu.Lock()
+	p, known := h.live[container]
+	h.mu.Unlock()
+	if container == "" {
+		return false
+	}
+	id, ok := p.namespace()
+	return !known || !ok || id != p.netns
+}
+
+// namespace is the network namespace that a process is in, while it lives.
+func (p process) namespace() (id uint64, ok bool) {
+	var st unix.Stat_t
+	err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", p.pid), &st)
+	return st.Ino, err == nil
 }
 
 // noteLive remembers the running containers with their network namespaces.
 func (h *Host) noteLive(live map[string]int) {
 	seen := make(map[string]process, len(live))
 	for c, pid := range live {
-		var st unix.Stat_t
-		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
-			seen[c] = process{pid, st.Ino}
+		if id, ok := (process{pid: pid}).namespace(); ok {
+			seen[c] = process{pid, id}
 		}
 	}
 	h.mu.Lock()
@@ -163,8 +185,13 @@ func (h *Host) brokenTable() ([]Fault, error) {
 		}
 		h.table.generation = now
 	}
+	// What is wanted may be about to be written; what was written must be there.
+	should := h.table.written
+	if should == nil {
+		should = elementsOf(want)
+	}
 	for _, s := range want.Sets {
-		if remove, add := difference(h.table.elements[s.Name], s.Elements); len(remove)+len(add) > 0 {
+		if remove, add := difference(h.table.elements[s.Name], should[s.Name]); len(remove)+len(add) > 0 {
 			return missing, nil
 		}
 	}

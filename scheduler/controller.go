@@ -60,6 +60,10 @@ type Network interface {
 	Lead(ctx context.Context) error
 	// Watch calls changed when another stack changes services on a shared network.
 	Watch(changed func())
+	// Subscribe calls changed when somebody else may have taken away or altered what
+	// Apply made; Observe tells what, given the first processes of containers.
+	Subscribe(changed func()) error
+	Observe(ctx context.Context, live map[string]int) (netns.Seen, error)
 	Services(network string) ([]netns.ServiceLease, error)
 	Leases(network string) ([]netns.Lease, error)
 	// ListenDNS makes the two sockets of the embedded resolver inside a container's
@@ -117,6 +121,7 @@ type Controller struct {
 	starts  chan struct{} // bounds the starts under way
 	network *coalescer
 	balance balance
+	healing healing
 	dns     *resolver
 
 	applying  sync.Mutex // one configuration at a time goes to Network, newest last
@@ -188,6 +193,9 @@ func (c *Controller) nudge() {
 // returns nil and the caller stops the shim.
 func (c *Controller) Run(ctx context.Context) error {
 	c.Network.Watch(c.balance.lead.Ask)
+	if err := c.Network.Subscribe(c.suspect); err != nil {
+		c.Log.Warn("losses on the host will not be repaired by themselves", "error", err)
+	}
 	c.resume(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -230,6 +238,9 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 		}
 	}
 	if wait := c.rebalance(now); wait > 0 {
+		c.plan.requeue(wait)
+	}
+	if wait := c.heal(ctx, now); wait > 0 {
 		c.plan.requeue(wait)
 	}
 	c.sweepPorts(ctx)

@@ -193,8 +193,12 @@ func (f fakeNetwork) Detach(_ context.Context, containers ...string) error {
 	f.detached = append(f.detached, containers)
 	return nil
 }
-func (f fakeNetwork) Lead(context.Context) error                      { f.tell("lead"); return nil }
-func (f fakeNetwork) Watch(func())                                    {}
+func (f fakeNetwork) Lead(context.Context) error { f.tell("lead"); return nil }
+func (f fakeNetwork) Watch(func())               {}
+func (f fakeNetwork) Subscribe(func()) error     { return nil }
+func (f fakeNetwork) Observe(context.Context, map[string]int) (netns.Seen, error) {
+	return netns.Seen{}, nil
+}
 func (f fakeNetwork) Services(string) ([]netns.ServiceLease, error)   { return nil, nil }
 func (f fakeNetwork) ResumeDNS(string, int, *os.File, *os.File) error { return errNotHere }
 func (f fakeNetwork) Balance(_ context.Context, c netns.Config) error {

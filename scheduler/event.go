@@ -12,7 +12,8 @@ type Event struct {
 	// Type is "container", "network", "volume", "image" or "service".
 	Type string `json:"type"`
 	// Action is Docker's word where it has one: create, start, die, oom, kill,
-	// stop, restart, destroy, pause, unpause, health_status: healthy, …
+	// stop, restart, destroy, pause, unpause, health_status: healthy, …; and
+	// ActionRepair.
 	Action  string `json:"action"`
 	Project string `json:"project"`
 	Service string `json:"service,omitempty"`
@@ -26,6 +27,11 @@ type Event struct {
 	Warnings   []string          `json:"warnings,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
+
+// ActionRepair tells that something of the object was taken away or altered by
+// somebody on the host, and made again; what, is attribute "fault". With an Error it
+// could not be.
+const ActionRepair = "repair"
 
 // Bus hands events to whoever listens. A listener that does not keep up loses its
 // oldest events, never delays the controller.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,13 +20,14 @@ import (
 type eventsOptions struct {
 	json         bool
 	since, until string
+	filter       []string
 }
 
 func newEvents(a *app) *cobra.Command {
 	o := &eventsOptions{}
 	cmd := &cobra.Command{
 		Use:   "events [SERVICE...]",
-		Short: "Show what happens to the project's containers",
+		Short: "Show what happens to the project's containers, and what was repaired",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runEvents(cmd.Context(), a, o, args)
 		},
@@ -34,6 +36,7 @@ func newEvents(a *app) *cobra.Command {
 	f.BoolVar(&o.json, "json", false, "one JSON object a line")
 	f.StringVar(&o.since, "since", "", "also what happened from this time (RFC 3339, Unix) or age (10m) on")
 	f.StringVar(&o.until, "until", "", "up to this time or age")
+	f.StringArrayVar(&o.filter, "filter", nil, "type=…, event=…, service=… or container=…")
 	return cmd
 }
 
@@ -50,15 +53,17 @@ func runEvents(ctx context.Context, a *app, o *eventsOptions, services []string)
 	if since.IsZero() {
 		since = now
 	}
+	chosen, err := parseFilters(o.filter, "type", "event", "service", "container")
+	if err != nil {
+		return err
+	}
 	s, err := a.store(ctx)
 	if err != nil {
 		return err
 	}
+	wanted := eventFilter{since: since, until: until, services: services, filters: chosen}
 	show := func(ev scheduler.Event) error {
-		switch {
-		case ev.Type != "container" || ev.Time.Before(since) || !until.IsZero() && ev.Time.After(until):
-			return nil
-		case len(services) > 0 && !slices.Contains(services, ev.Service):
+		if !wanted.shows(ev) {
 			return nil
 		}
 		return printEvent(a.stdout, ev, o.json)
@@ -77,6 +82,11 @@ func runEvents(ctx context.Context, a *app, o *eventsOptions, services []string)
 
 // printEvent prints an event as Docker Compose does.
 func printEvent(w io.Writer, ev scheduler.Event, asJSON bool) error {
+	id := cmp.Or(ev.ID, ev.Name)
+	if ev.Error != "" {
+		ev.Attributes = maps.Clone(ev.Attributes)
+		ev.Attributes["error"] = ev.Error
+	}
 	if asJSON {
 		return json.NewEncoder(w).Encode(struct {
 			Action     string            `json:"action"`
@@ -85,13 +95,13 @@ func printEvent(w io.Writer, ev scheduler.Event, asJSON bool) error {
 			Service    string            `json:"service"`
 			Time       time.Time         `json:"time"`
 			Type       string            `json:"type"`
-		}{ev.Action, ev.Attributes, ev.ID, ev.Service, ev.Time, ev.Type})
+		}{ev.Action, ev.Attributes, id, ev.Service, ev.Time, ev.Type})
 	}
 	var attributes []string
 	for _, k := range slices.Sorted(maps.Keys(ev.Attributes)) {
 		attributes = append(attributes, k+"="+ev.Attributes[k])
 	}
-	text := fmt.Sprintf("%s %s %s %s (%s)", ev.Time.Local().Format("2006-01-02 15:04:05.000000"), ev.Type, ev.Action, ev.ID, strings.Join(attributes, ", "))
+	text := fmt.Sprintf("%s %s %s %s (%s)", ev.Time.Local().Format("2006-01-02 15:04:05.000000"), ev.Type, ev.Action, id, strings.Join(attributes, ", "))
 	_, err := fmt.Fprintln(w, plain(text))
 	return err
 }
