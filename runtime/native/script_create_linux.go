@@ -1,6 +1,8 @@
 package native
 
 import (
+	"unsafe"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -106,7 +108,8 @@ func (b *builder) takeTerminal(fd stub.Slot) {
 	b.Call("take the terminal", unix.SYS_CLOSE, fd)
 }
 
-// openNull replaces the host's /dev/null by the container's, if it has one.
+// openNull replaces the host's /dev/null by the container's, if it has one: what the
+// program reads and writes there must be the null device, whoever filled /dev.
 func (b *builder) openNull(missing [3]bool) {
 	const do = "open /dev/null"
 	fd, none := b.Slot(), b.Label()
@@ -115,13 +118,31 @@ func (b *builder) openNull(missing [3]bool) {
 	}
 	b.Call(do, unix.SYS_OPENAT, cwd, b.String("/dev/null"), stub.Int(unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC)).
 		Into(fd).AllowAny().Else(none)
+	other := b.Label()
+	b.unlessNull(fd, other)
 	for i, replace := range missing {
 		if replace {
 			b.Call(do, unix.SYS_DUP3, fd, stub.Int(i), stub.Int(0))
 		}
 	}
+	b.Place(other)
 	b.Call(do, unix.SYS_CLOSE, fd)
 	b.Place(none)
+}
+
+// unlessNull jumps to l if fd is anything but the null device.
+func (b *builder) unlessNull(fd stub.Slot, l stub.Label) {
+	var st unix.Stat_t
+	buf := b.Bytes(make([]byte, unsafe.Sizeof(st)))
+	mode, rdev := stub.Slot(buf+stub.Addr(unsafe.Offsetof(st.Mode))), stub.Slot(buf+stub.Addr(unsafe.Offsetof(st.Rdev)))
+	character, null := b.Label(), b.Label()
+	b.Call("look at /dev/null", unix.SYS_FSTAT, fd, buf)
+	b.IfBits(mode, 0, unix.S_IFMT, stub.Int(unix.S_IFCHR), character)
+	b.Jump(l)
+	b.Place(character)
+	b.If(rdev, stub.Int(unix.Mkdev(1, 3)), null)
+	b.Jump(l)
+	b.Place(null)
 }
 
 func (b *builder) names(c creation) {

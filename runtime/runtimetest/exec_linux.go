@@ -23,6 +23,7 @@ func (s *suite) exec(t *testing.T) {
 	t.Run("states", s.execStates)
 	t.Run("terminal", s.execTerminal)
 	t.Run("descriptors", s.execDescriptors)
+	t.Run("forged null", s.execForgedNull)
 	t.Run("restrictions", s.execRestrictions)
 	t.Run("without a user namespace", s.execHostUser)
 	t.Run("many", s.execMany)
@@ -49,6 +50,19 @@ func (s *suite) execProcess(t testing.TB, b *box, p *specs.Process, extra ...*os
 	must(t, err)
 	awaitProcess(t, started.PidFD)
 	return strings.TrimSuffix(string(text), "\n"), collect(t, started.Pid)
+}
+
+// What a process gets for the streams that nobody gave it is the null device,
+// whatever the container has in its place.
+func (s *suite) execForgedNull(t *testing.T) {
+	for _, forge := range []string{"echo forged >/dev/null", "mkfifo /dev/null", "ln -s /etc/passwd /dev/null", "mkdir /dev/null"} {
+		b := s.waiting(t)
+		s.execOutput(t, b, "sh", "-c", "rm /dev/null; "+forge)
+		out, code := s.execOutput(t, b, "sh", "-c", "cat; stat -Lc %t:%T /proc/self/fd/0")
+		if out != "1:3" || code != 0 {
+			t.Errorf("%s: %q, code %d", forge, out, code)
+		}
+	}
 }
 
 func (s *suite) execInside(t *testing.T) {

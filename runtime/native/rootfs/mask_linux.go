@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,31 +30,39 @@ func (b *builder) restrict() error {
 }
 
 // examine opens a path of the container, or says that there is none. Below
-// /proc and /sys nothing but the kernel's own file systems is accepted.
+// /proc and /sys it starts from the mount, not from the root: a directory on the
+// way that another container has, too, may be another one by now, and the path
+// missing there. Nothing but the kernel's own file systems is accepted there.
 func (b *builder) examine(p string) (fd int, exists bool, err error) {
 	p = path.Clean("/" + p)
-	fd, err = inRoot(b.root, p, 0)
+	pseudo := b.pseudo(p)
+	if pseudo == nil {
+		fd, err = inRoot(b.root, p, 0)
+	} else {
+		fd, err = inRoot(pseudo.at, strings.TrimPrefix(p, path.Clean(pseudo.Destination)), 0)
+	}
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return -1, false, nil
 	}
 	if err != nil {
 		return -1, false, err
 	}
-	if err := b.checkPseudo(fd, p); err != nil {
+	if pseudo == nil {
+		return fd, true, nil
+	}
+	if err := checkKind(fd, pseudo.Type); err != nil {
 		unix.Close(fd)
 		return -1, false, err
 	}
 	return fd, true, nil
 }
 
-func (b *builder) checkPseudo(fd int, p string) error {
+// pseudo is the procfs or sysfs that a path leads into, or nil.
+func (b *builder) pseudo(p string) *mount {
 	for i := range b.mounts {
 		m := &b.mounts[i]
-		if m.Type != "proc" && m.Type != "sysfs" || !m.attached || !below(p, path.Clean(m.Destination)) || b.covered(i, p) {
-			continue
-		}
-		if err := checkKind(fd, m.Type); err != nil {
-			return err
+		if (m.Type == "proc" || m.Type == "sysfs") && m.attached && below(p, path.Clean(m.Destination)) && !b.covered(i, p) {
+			return m
 		}
 	}
 	return nil

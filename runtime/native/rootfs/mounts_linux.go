@@ -16,6 +16,7 @@ type mount struct {
 	options
 	fd       int // detached, or -1 while it must be made inside the namespace
 	attached bool
+	at       int          // of what shows the kernel's state: its root, once attached
 	binds    []cgroupBind // of a cgroup v1 tree
 	layers   *tree        // of an overlay without upper
 }
@@ -151,7 +152,7 @@ func (b *builder) attachSpecial(m *mount, kind string) error {
 	if err := m.apply(fd, b.setup.UserNS != nil); err != nil {
 		return err
 	}
-	m.attached = true
+	m.attached, m.at = true, fd
 	return b.place(fd, m.Destination, kind == "proc" || kind == "sysfs")
 }
 
