@@ -6,7 +6,8 @@ import "github.com/spf13/cobra"
 func newContainer(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "container", Short: "Look at and change single containers of any project"}
 	cmd.AddCommand(newContainerLs(a), newContainerInspect(a), newContainerRm(a), newContainerPrune(a),
-		newContainerExec(a), newContainerLogs(a), newContainerTop(a), newContainerPort(a), newContainerWait(a), newContainerCp(a))
+		newContainerExec(a), newContainerLogs(a), newContainerTop(a), newContainerPort(a), newContainerWait(a), newContainerCp(a),
+		newContainerExport(a), newContainerCommit(a))
 	cmd.AddCommand(containerLifecycle(a)...)
 	return cmd
 }

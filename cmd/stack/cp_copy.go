@@ -30,7 +30,7 @@ func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to strin
 	if to == "-" && isTerminal(c.a.stdout) {
 		return errors.New("an archive is nothing for a terminal: redirect standard output")
 	}
-	box, err := c.open(ctx, i)
+	box, err := c.a.openFiles(ctx, c.store, i)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *copying) in(ctx context.Context, list []*scheduler.Instance, from, to s
 	}()
 	var targets []*transfer.Target
 	for _, i := range list {
-		box, err := c.open(ctx, i)
+		box, err := c.a.openFiles(ctx, c.store, i)
 		if err != nil {
 			return err
 		}

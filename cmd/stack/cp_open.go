@@ -19,10 +19,10 @@ type opened struct {
 	shut     func() error
 }
 
-// open gives a container's files: as its processes see them, or, of one that does
+// openFiles gives a container's files: as its processes see them, or, of one that does
 // not run, as they would.
-func (c *copying) open(ctx context.Context, i *scheduler.Instance) (*opened, error) {
-	rt := native.New(native.Options{Root: c.store.Containers()})
+func (a *app) openFiles(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) (*opened, error) {
+	rt := native.New(native.Options{Root: s.Containers()})
 	root, err := rt.Root(ctx, i.ID)
 	if err == nil {
 		return &opened{root, i, func() error { return nil }}, nil
@@ -30,11 +30,11 @@ func (c *copying) open(ctx context.Context, i *scheduler.Instance) (*opened, err
 	if !ended(err) {
 		return nil, err
 	}
-	images, err := image.Open(c.store.Layout.Images(), nil)
+	images, err := image.Open(s.Layout.Images(), nil)
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.store.FilesBundle(ctx, images, i)
+	b, err := s.FilesBundle(ctx, images, i)
 	if err != nil {
 		return nil, err
 	}

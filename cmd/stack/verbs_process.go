@@ -6,6 +6,6 @@ import "github.com/spf13/cobra"
 func processVerbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newExec(a), newRun(a), newAttach(a), newTop(a), newPort(a), newWait(a),
-		newCp(a), newRm(a), newCreate(a), newScale(a), newWatch(a), newOCI(), newOCIEvents(),
+		newCp(a), newExport(a), newCommit(a), newRm(a), newCreate(a), newScale(a), newWatch(a), newOCI(), newOCIEvents(),
 	}
 }

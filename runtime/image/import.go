@@ -51,19 +51,14 @@ func (s *Store) importTree(ctx context.Context, from io.Reader, o ImportOptions)
 		return Record{}, err
 	}
 	defer plain.Close()
-	tree, err := s.spool(ctx, plain)
+	tree, spooled, err := s.spoolLayer(ctx, plain)
 	if err != nil {
 		return Record{}, err
 	}
-	defer tree.Close()
-	sum := digest.SHA256.Digester()
-	size, err := io.Copy(sum.Hash(), tree)
-	if err != nil {
-		return Record{}, err
-	}
-	conf.RootFS = v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{sum.Digest()}}
+	defer spooled.Close()
+	conf.RootFS = v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{tree.digest}}
 	conf.History = []v1.History{{Created: &o.Now, CreatedBy: "stack image import", Comment: o.Comment}}
-	c := contents{layers: []blob{{digest: sum.Digest(), size: size, media: v1.MediaTypeImageLayer, files: oneFile{tree}, name: "layer"}}}
+	c := contents{layers: []blob{tree}}
 	if c.config, err = json.Marshal(conf); err != nil {
 		return Record{}, err
 	}
@@ -71,13 +66,35 @@ func (s *Store) importTree(ctx context.Context, from io.Reader, o ImportOptions)
 	if err != nil {
 		return rec, err
 	}
+	return s.nameNew(ctx, rec, o.Name)
+}
+
+// spoolLayer keeps a layer, a plain tar archive, in a file without a name, which
+// the caller closes.
+func (s *Store) spoolLayer(ctx context.Context, from io.Reader) (blob, *os.File, error) {
+	f, err := s.spool(ctx, from)
+	if err != nil {
+		return blob{}, nil, err
+	}
+	sum := digest.SHA256.Digester()
+	size, err := io.Copy(sum.Hash(), f)
+	if err != nil {
+		f.Close()
+		return blob{}, nil, err
+	}
+	return blob{digest: sum.Digest(), size: size, media: v1.MediaTypeImageLayer, files: oneFile{f}, name: "layer"}, f, nil
+}
+
+// nameNew records an image that was made here, under its ID if name is "".
+func (s *Store) nameNew(ctx context.Context, rec Record, name string) (Record, error) {
 	r := reference{scheme: schemeID, digest: digest.Digest(rec.Image.Digest)}
-	if o.Name != "" {
-		if r, err = parseReference(o.Name); err != nil {
+	if name != "" {
+		var err error
+		if r, err = parseReference(name); err != nil {
 			return rec, err
 		}
 		if r.scheme != schemeRegistry || r.digest != "" {
-			return rec, fmt.Errorf("%q is not a name, as NAME[:TAG]", o.Name)
+			return rec, fmt.Errorf("%q is not a name, as NAME[:TAG]", name)
 		}
 	}
 	return rec, s.record(ctx, r, rec)

@@ -165,7 +165,7 @@ func (s *Store) unpackMissing(ctx context.Context, layers, absent []*layer) erro
 		}
 	})
 	for _, l := range absent {
-		err = errors.Join(err, removeTree(l.scratch)) // nothing, once placed
+		err = errors.Join(err, removeTree(l.scratch)) // "" once adopted
 	}
 	return err
 }
@@ -277,10 +277,14 @@ func (s *Store) adopt(ctx context.Context, layers []*layer, ready map[*layer]cha
 			return err
 		}
 		if dir == "" {
-			if dir, err = s.place(l, below); err != nil {
-				return fmt.Errorf("cannot store layer %s: %w", l.diff, err)
-			}
+			dir, err = s.place(l, below)
+		} else {
+			err = removeTree(l.scratch)
 		}
+		if err != nil {
+			return fmt.Errorf("cannot store layer %s: %w", l.diff, err)
+		}
+		l.scratch = "" // its name is the next one's who takes the lock
 		done(l)
 		below = append([]string{dir}, below...)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
+	"stack/runtime/native/rootfs"
 	"stack/runtime/native/transfer"
 )
 
@@ -16,6 +17,24 @@ import (
 // included, also while it is paused or waits to be started.
 // Errors: ErrNotFound, ErrNotRunning.
 func (r *Runtime) Root(_ context.Context, id string) (*transfer.Root, error) {
+	return r.tree(id, func(rec *record) (*os.File, error) {
+		return rec.openProc("root", unix.O_PATH|unix.O_DIRECTORY)
+	})
+}
+
+// Bare opens it as Root does, without what is mounted below "/".
+func (r *Runtime) Bare(_ context.Context, id string) (*transfer.Root, error) {
+	return r.tree(id, func(rec *record) (*os.File, error) {
+		namespace, err := rec.openProc("ns/mnt", unix.O_RDONLY)
+		if err != nil {
+			return nil, err
+		}
+		defer namespace.Close()
+		return rootfs.Bare(namespace)
+	})
+}
+
+func (r *Runtime) tree(id string, open func(*record) (*os.File, error)) (*transfer.Root, error) {
 	h, err := r.open(id)
 	if err != nil {
 		return nil, err
@@ -28,7 +47,7 @@ func (r *Runtime) Root(_ context.Context, id string) (*transfer.Root, error) {
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
 	}
-	root, err := rec.openRoot()
+	root, err := open(rec)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the root of container %s: %w", id, err)
 	}
@@ -38,14 +57,15 @@ func (r *Runtime) Root(_ context.Context, id string) (*transfer.Root, error) {
 	return transfer.NewRoot(root, rec.UIDs, rec.GIDs), nil
 }
 
-func (rec *record) openRoot() (*os.File, error) {
+// openProc opens a file that the kernel keeps of the container's first process.
+func (rec *record) openProc(name string, flags int) (*os.File, error) {
 	pidfd, err := openProcess(rec.Pid, rec.StartTime)
 	if err != nil {
 		return nil, err
 	}
 	defer pidfd.Close()
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", rec.Pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if ended(pidfd) { // the root may be another process's
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", rec.Pid, name), flags|unix.O_CLOEXEC, 0)
+	if ended(pidfd) { // what was opened may be another process's
 		if err == nil {
 			unix.Close(fd)
 		}
@@ -57,5 +77,5 @@ func (rec *record) openRoot() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "root"), nil
+	return os.NewFile(uintptr(fd), name), nil
 }

@@ -61,7 +61,7 @@ func (b *builder) mountByPath(l *layers, upper, work string) (int, error) {
 	for _, fd := range l.lowerFDs {
 		lowers = append(lowers, procPath(fd))
 	}
-	data := fmt.Sprintf("index=off,lowerdir=%s,upperdir=%s,workdir=%s",
+	data := fmt.Sprintf("index=off,redirect_dir=off,metacopy=off,lowerdir=%s,upperdir=%s,workdir=%s",
 		strings.Join(lowers, ":"), escape(upper), escape(work))
 	var flags uintptr
 	if b.rootFlags() != 0 {

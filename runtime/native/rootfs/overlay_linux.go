@@ -146,11 +146,14 @@ func (b *builder) openDirectory(dir string) (int, error) {
 }
 
 // overlayMount makes the overlay from descriptors. index=off lets an upper
-// directory be used again after a crash left it mounted elsewhere.
+// directory be used again after a crash left it mounted elsewhere; redirect_dir and
+// metacopy, which some kernels turn on, would leave in it what is no layer by itself.
 func overlayMount(lowers []int, upper, work int, flags uint64) (int, error) {
 	fs := newFilesystem("overlay")
 	fs.set("source", "overlay")
 	fs.set("index", "off")
+	fs.set("redirect_dir", "off")
+	fs.set("metacopy", "off")
 	for _, fd := range lowers {
 		fs.setFD("lowerdir+", fd)
 	}

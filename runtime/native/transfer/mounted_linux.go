@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"errors"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,4 +20,16 @@ func unmounted(dir int, name string) error {
 		return errors.New("something is mounted there")
 	}
 	return err
+}
+
+// Mounted says whether something is mounted at name in a container's root.
+func (r *Root) Mounted(name string) bool {
+	p, err := r.locate(path.Clean("/"+name), false)
+	if err != nil {
+		return false
+	}
+	defer p.close()
+	var st unix.Statx_t
+	err = unix.Statx(p.dir, p.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }

@@ -76,6 +76,7 @@ type packer struct {
 	root  *Root
 	tar   *tar.Writer
 	links map[fileID]string // names of files that have several
+	layer *LayerOptions     // nil for a plain copy
 }
 
 type fileID struct{ dev, ino uint64 }
@@ -83,7 +84,10 @@ type fileID struct{ dev, ino uint64 }
 // Pack writes the source as a tar stream in which it is called top. Sockets, and
 // what is on the kernel's own file systems, are left out.
 func (s *Source) Pack(ctx context.Context, top string, w io.Writer) error {
-	p := &packer{ctx: ctx, root: s.root, tar: tar.NewWriter(w), links: map[fileID]string{}}
+	return s.pack(top, &packer{ctx: ctx, root: s.root, tar: tar.NewWriter(w), links: map[fileID]string{}})
+}
+
+func (s *Source) pack(top string, p *packer) error {
 	fd, err := openPath(s.place.dir, s.place.name)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", s.Base, err)
@@ -110,6 +114,11 @@ func (p *packer) file(fd int, name string, depth int) error {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	hdr := p.header(name, &st)
+	if p.layer != nil {
+		if done, err := p.layered(fd, hdr, &st); done || err != nil {
+			return err
+		}
+	}
 	id := fileID{st.Dev, st.Ino}
 	first, linked := p.links[id]
 	var err error
@@ -182,8 +191,10 @@ func (p *packer) directory(fd int, hdr *tar.Header, st *unix.Stat_t, depth int) 
 		return fmt.Errorf("cannot copy %s: directories are nested too deeply", name)
 	}
 	hdr.Typeflag, hdr.Name = tar.TypeDir, name+"/"
-	if err := p.tar.WriteHeader(hdr); err != nil {
-		return fmt.Errorf("cannot copy %s: %w", name, err)
+	if p.layer == nil || depth > 0 {
+		if err := p.tar.WriteHeader(hdr); err != nil {
+			return fmt.Errorf("cannot copy %s: %w", name, err)
+		}
 	}
 	var kind unix.Statfs_t
 	if err := unix.Fstatfs(fd, &kind); err == nil && depth > 0 && slices.Contains(kernelFileSystems, int64(kind.Type)) {
@@ -199,6 +210,11 @@ func (p *packer) directory(fd int, hdr *tar.Header, st *unix.Stat_t, depth int) 
 		return fmt.Errorf("cannot list %s: %w", name, err)
 	}
 	slices.Sort(names)
+	if p.layer != nil && p.layer.Upper && depth > 0 && isOpaque(fd) {
+		if err := p.mark(path.Join(name, opaqueName)); err != nil {
+			return err
+		}
+	}
 	for _, child := range names {
 		if err := p.child(int(dir.Fd()), child, path.Join(name, child), depth+1); err != nil {
 			return err
