@@ -22,7 +22,9 @@ const (
 	VerbRun     Verb = "run"
 	VerbRelease Verb = "release" // lets a created one-off start, once its client is attached
 	VerbWait    Verb = "wait"
-	VerbWatch   Verb = "watch" // carries out develop.watch until its client goes
+	VerbLive    Verb = "live"    // follows the stack file until its client goes
+	VerbApprove Verb = "approve" // of a live edit that waits
+	VerbWatch   Verb = "watch"   // carries out develop.watch until its client goes
 )
 
 // Command is one request of a person to the controller. It edits the wish; the
@@ -63,6 +65,11 @@ type Command struct {
 	Run     *RunOptions    `json:",omitempty"`
 	// Since is when a watch began that another controller's end interrupted.
 	Since time.Time `json:",omitzero"`
+	// Live is the source of a live, or one that an up wants to be followed from now
+	// on, without a client.
+	Live *LiveSource `json:",omitempty"`
+	// Approve is the ID of the edit.
+	Approve string `json:",omitempty"`
 }
 
 // Reply is one line of a command's answer.
@@ -73,6 +80,8 @@ type Reply struct {
 	Warning string    `json:",omitempty"`
 	// Reload is a line of a watch.
 	Reload *Reload `json:",omitempty"`
+	// Live is one of a live stack file.
+	Live *LiveReport `json:",omitempty"`
 	// Done ends the stream; Error tells why the command failed.
 	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`

@@ -79,6 +79,10 @@ func (c *Controller) dispatch(ctx context.Context, cmd Command, reply func(Reply
 		return c.runOneOff(ctx, cmd, reply)
 	case VerbRelease:
 		return c.release(ctx, cmd)
+	case VerbLive:
+		return c.watchStack(ctx, cmd, reply)
+	case VerbApprove:
+		return c.approve(ctx, cmd)
 	case VerbWatch:
 		return c.watchFiles(ctx, cmd, reply)
 	}
@@ -148,7 +152,11 @@ func (c *Controller) adopt(w Wish) error {
 	if !sameBandwidth(c.want.Stack, want.Stack) {
 		defer c.network.Ask() // no operation of the plan would: containers stay as they are
 	}
+	live := c.want.Live
 	c.want, c.shared = want, newShared()
+	if w.Live != live {
+		c.resumeLive()
+	}
 	clear(c.failed)
 	clear(c.left)
 	c.Wake()

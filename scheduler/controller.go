@@ -38,7 +38,9 @@ type Config struct {
 	LoadSeccomp func(file string, caps []string) (*Seccomp, error)
 	// Version is this program's.
 	Version string
-	Log     *slog.Logger
+	// Live loads the stack file again; nil where that cannot be.
+	Live LiveLoader
+	Log  *slog.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -112,6 +114,9 @@ type Controller struct {
 	held      map[string]chan struct{}      // one-offs that wait for their client
 	shared    *shared                       // of the command that stands
 	reload    *hotReload                    // while a client watches
+	live      *live                         // while a client follows the stack file
+	resting   context.CancelFunc            // ends the following of the recorded source
+	running   context.Context               // Run's; nil before it
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request
@@ -197,6 +202,10 @@ func (c *Controller) Run(ctx context.Context) error {
 		c.Log.Warn("losses on the host will not be repaired by themselves", "error", err)
 	}
 	c.resume(ctx)
+	c.mu.Lock()
+	c.running = ctx
+	c.resumeLive()
+	c.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -262,7 +271,7 @@ func (c *Controller) rest(now time.Time) (time.Duration, bool) {
 			}
 		}
 	}
-	if len(c.inFlight) > 0 || c.clients > 0 || len(c.waiters) > 0 || c.plan.RequeueAfter > 0 || c.anyLive() {
+	if len(c.inFlight) > 0 || c.clients > 0 || len(c.waiters) > 0 || c.plan.RequeueAfter > 0 || c.anyLive() || c.keepsLive() {
 		c.idleSince = time.Time{}
 		return again, false
 	}

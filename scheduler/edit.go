@@ -33,6 +33,9 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 	switch cmd.Verb {
 	case VerbUp, VerbCreate, VerbScale:
 		selected = e.up(selected)
+		if cmd.Verb == VerbUp {
+			e.w.Live = cmd.Live
+		}
 	case VerbStart:
 		selected = e.start(selected)
 	case VerbRestart:
@@ -186,7 +189,7 @@ func (e *editor) down() {
 		e.each(e.cmd.Services, func(sw *ServiceWish) { sw.Goal = GoalRemove })
 		return
 	}
-	e.w.Down = true
+	e.w.Down, e.w.Live = true, nil
 	e.w.RemoveVolumes = e.cmd.Volumes
 	for s, sw := range e.w.Services {
 		sw.Goal, sw.Grace = GoalRemove, grace

@@ -9,7 +9,7 @@ import (
 // carry no truth: whoever needs the state observes it.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Type is "container", "network", "volume", "image" or "service".
+	// Type is "container", "network", "volume", "image", "service" or "stack".
 	Type string `json:"type"`
 	// Action is Docker's word where it has one: create, start, die, oom, kill,
 	// stop, restart, destroy, pause, unpause, health_status: healthy, …; and

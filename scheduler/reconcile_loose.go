@@ -19,14 +19,14 @@ func (p *planner) orphans() {
 		case sw.Goal == GoalStop:
 			p.stopAll(service, sw, "asked to stop")
 		case sw.Goal == GoalRemove:
-			p.removeAll(service, sw, "asked to be removed")
+			p.removeAll(service, sw, p.removeCause(service))
 		default:
 			p.keepAlive(service, sw)
 		}
 		s := p.plan.Services[service]
 		s.Done = len(p.plan.Ops) == before && !p.seen.busy(service) && s.Failed == ""
 		p.plan.Services[service] = s
-		if p.want.RemoveOrphans || p.asleep(service) {
+		if p.want.RemoveOrphans || p.asleep(service) || p.want.Services[service].Goal == GoalRemove {
 			continue
 		}
 		for _, r := range p.seen.replicas(service) {
@@ -37,6 +37,14 @@ func (p *planner) orphans() {
 		slices.Sort(names)
 		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("found orphan containers %s for this project; --remove-orphans removes them", strings.Join(names, ", ")))
 	}
+}
+
+// removeCause tells an edit of a live file from a command.
+func (p *planner) removeCause(service string) string {
+	if p.asleep(service) {
+		return "asked to be removed"
+	}
+	return "service " + service + " is not in the file any more"
 }
 
 // strays are the services that have replicas or a wish, but are not enabled, by name.

@@ -27,6 +27,8 @@ type Wish struct {
 	// Contents are those of secrets and configs that Stack has no more, by digest,
 	// which containers made before need to restart as they were.
 	Contents map[string]string `json:",omitempty"`
+	// Live is followed, without a client.
+	Live *LiveSource `json:",omitempty"`
 	// Down removes the whole project: replicas, then networks.
 	Down          bool
 	RemoveVolumes bool

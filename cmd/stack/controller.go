@@ -97,6 +97,10 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	containers := native.New(native.Options{Root: s.Containers(), CloneParent: true, Stats: metrics.Read, Log: log})
 	return scheduler.NewController(scheduler.Config{
 		Store:   s,
@@ -117,6 +121,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 			return profiles.Parse(b, caps)
 		},
 		Version: version,
+		Live:    liveLoader{exe, s.Project},
 		Log:     log,
 	})
 }

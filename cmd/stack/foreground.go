@@ -13,6 +13,7 @@ import (
 
 	"stack/runtime/log"
 	"stack/scheduler"
+	"stack/scheduler/api"
 	"stack/spec"
 )
 
@@ -30,6 +31,8 @@ type session struct {
 	cancelUp context.CancelFunc
 	shown    map[string]chan struct{} // by run: closed when the run has ended
 	ended    map[string]bool
+	edited   chan struct{}       // the live stack file was applied
+	later    <-chan time.Time    // when to look again whether the session is over
 	first    *scheduler.Instance // the first that ended, for the abort flags
 }
 
@@ -44,7 +47,7 @@ func foreground(ctx context.Context, a *app, s *scheduler.Store, st *spec.Stack,
 	if err := s.Init(); err != nil {
 		return err
 	}
-	f := &session{a: a, o: o, store: s, view: view, begin: time.Now(), shown: map[string]chan struct{}{}, ended: map[string]bool{}}
+	f := &session{a: a, o: o, store: s, view: view, begin: time.Now(), shown: map[string]chan struct{}{}, ended: map[string]bool{}, edited: make(chan struct{}, 1)}
 	f.services = f.attached(st)
 	return f.run(ctx, st)
 }
@@ -93,9 +96,15 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 			if started && f.o.watch {
 				f.watch(watching)
 			}
+			if started && f.o.source != nil {
+				f.follow(watching)
+			}
 			if list, err := f.store.Current(time.Now()); err == nil && started {
 				f.observe(watching, list)
 			}
+		case <-f.later:
+		case <-f.edited:
+			f.again()
 		case list, ok := <-changes:
 			if !ok {
 				return errors.New("lost sight of the containers")
@@ -118,6 +127,24 @@ func (f *session) watch(ctx context.Context) {
 			f.view.note("cannot watch: " + err.Error())
 		}
 	})
+}
+
+// follow has the stack file followed while the session lasts.
+func (f *session) follow(ctx context.Context) {
+	live := &follower{a: f.a, store: f.store, src: f.o.source, say: f.view.note, edited: func() {
+		select {
+		case f.edited <- struct{}{}:
+		default:
+		}
+	}}
+	f.view.wg.Go(func() { live.run(ctx) })
+}
+
+// again takes up the services of an edited stack.
+func (f *session) again() {
+	if w, err := f.store.LoadWish(); err == nil && w.Stack != nil {
+		f.services = f.attached(w.Stack)
+	}
 }
 
 func (f *session) announce(list []*scheduler.Instance) bool {
@@ -207,7 +234,33 @@ func (f *session) finished(ctx context.Context, started bool) (bool, error) {
 			return false, nil
 		}
 	}
+	if f.works(ctx) {
+		f.later = time.After(worksLook)
+		return false, nil
+	}
 	return true, nil
+}
+
+// worksLook is how soon a session whose containers have all ended looks whether
+// more are to come.
+const worksLook = 50 * time.Millisecond
+
+// works reports whether the controller is about to start any of the services: an
+// edit, or another command, may replace the last one that ran.
+func (f *session) works(ctx context.Context) bool {
+	if !f.store.Exists() {
+		return false
+	}
+	p, err := api.NewClient(f.store.RunDir()).Plan(ctx)
+	if err != nil {
+		return false // it ended as well
+	}
+	for _, name := range f.services {
+		if s, ok := p.Services[name]; ok && !s.Done && s.Failed == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // abort stops everything because one container ended.

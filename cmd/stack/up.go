@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,6 +34,9 @@ type upOptions struct {
 	yes          bool
 	dryRun       bool
 	watch        bool
+	source       *scheduler.LiveSource // of a foreground that follows the file
+	live         bool
+	noLive       bool
 }
 
 func newUp(a *app) *cobra.Command {
@@ -73,7 +77,11 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
 	f.BoolVarP(&o.watch, "watch", "w", false, "bring changed files into the services, as develop.watch says")
+	f.BoolVar(&o.live, "live", false, "follow the stack file also with -d: what is saved is done")
+	f.BoolVar(&o.noLive, "no-live", false, "do not follow the stack file in the foreground")
 	timeoutFlag(cmd, c)
+	cmd.MarkFlagsMutuallyExclusive("live", "no-live")
+	cmd.MarkFlagsMutuallyExclusive("live", "no-start")
 	for _, other := range []string{"detach", "wait", "no-start"} {
 		cmd.MarkFlagsMutuallyExclusive("watch", other)
 	}
@@ -100,6 +108,9 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
 		return err
 	}
+	if err := o.follow(a, st); err != nil {
+		return err
+	}
 	s := a.storeOf(st.Name)
 	if o.detach || o.cmd.Wait || o.cmd.NoStart {
 		if err := a.do(ctx, s, o.cmd); err != nil {
@@ -109,6 +120,26 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 		return nil
 	}
 	return foreground(ctx, a, s, st, o)
+}
+
+// follow has the stack file followed: by the controller alone for --live with -d, else
+// while the session lasts, unless that ends with a container: an edit may replace it.
+func (o *upOptions) follow(a *app, st *spec.Stack) (err error) {
+	detached := o.detach || o.cmd.Wait || o.cmd.NoStart
+	wanted := o.live || !detached && !o.noLive && !o.abortOnExit && !o.abortOnFail
+	switch {
+	case !a.canLive(st) && o.live:
+		return errors.New("cannot follow a stack file that comes from standard input")
+	case !wanted || !a.canLive(st):
+		return nil
+	}
+	src, err := a.liveSource(st, o.cmd)
+	if detached {
+		o.cmd.Live = src
+	} else {
+		o.source = src
+	}
+	return err
 }
 
 // prepare completes the command from flags and stack file.
