@@ -32,6 +32,7 @@ type LiveSource struct {
 	// Services are those that the command named; none: all.
 	Services []string `json:",omitempty"`
 	NoDeps   bool     `json:",omitempty"`
+	Strict   bool     `json:",omitempty"`
 	// Environ are the variables of the command's environment that the files named
 	// then, Others the names of those that they did not: what one of these holds
 	// was never meant for the stack.

@@ -29,8 +29,8 @@ func (src LiveSource) inScope(st *spec.Stack) []string {
 // editLive gives a wish an edited stack: services that are new come, those that are
 // gone go, the others get their new configuration. What a person asked of a service
 // since (stop, scale) stays, and a one-shot that completed is not run again.
-func editLive(w Wish, st *spec.Stack, scope []string) (Wish, []string, error) {
-	old := w.Stack
+func editLive(w Wish, st *spec.Stack, src LiveSource) (Wish, []string, error) {
+	old, scope := w.Stack, src.inScope(st)
 	w.Sequence++
 	w.Stack = st
 	w.Services = maps.Clone(w.Services)
@@ -47,7 +47,7 @@ func editLive(w Wish, st *spec.Stack, scope []string) (Wish, []string, error) {
 		svc := st.Services[name]
 		switch {
 		case !had || !wished:
-			w.Services[name] = ServiceWish{Goal: GoalRun, Scale: svc.GetScale(), Start: w.Sequence, Hash: hash}
+			w.Services[name] = ServiceWish{Goal: GoalRun, Scale: svc.GetScale(), Start: w.Sequence, Hash: hash, NoDeps: src.NoDeps, Strict: src.Strict}
 			continue
 		case before.GetScale() != svc.GetScale():
 			sw.Scale = svc.GetScale()
@@ -76,7 +76,7 @@ func (c *Controller) foreseeEdit(st *spec.Stack, src LiveSource) (Plan, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	base := c.want.Stack
-	w, _, err := editLive(c.want.Wish, st, src.inScope(st))
+	w, _, err := editLive(c.want.Wish, st, src)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -101,7 +101,7 @@ func (c *Controller) applyEdit(st, base *spec.Stack, src LiveSource) (subject, e
 	if c.want.Stack != base {
 		return subject{}, errChangedMeanwhile
 	}
-	w, services, err := editLive(c.want.Wish, st, src.inScope(st))
+	w, services, err := editLive(c.want.Wish, st, src)
 	if err != nil {
 		return subject{}, err
 	}

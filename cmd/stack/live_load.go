@@ -65,21 +65,25 @@ func (r liveRequest) carryOut(ctx context.Context, a *app) (liveAnswer, error) {
 		}
 	}
 	answer := liveAnswer{}
-	o := a.specOptions()
-	o.Seen = func(path string) { answer.Reads = append(answer.Reads, path) }
-	st, err := spec.Load(ctx, o)
+	seen := func(path string) { answer.Reads = append(answer.Reads, path) }
+	st, err := a.loadServices(ctx, seen, r.Source.Services)
 	slices.Sort(answer.Reads)
+	answer.Reads = slices.Compact(answer.Reads)
+	if err == nil {
+		answer.Problem = rendered(st.Warnings)
+		st, err = st.WithJobs(r.Source.Services...)
+	}
 	var found spec.Diagnostics
 	switch {
 	case errors.As(err, &found):
 		answer.Problem = rendered(found)
 		return answer, nil
 	case err != nil:
-		return answer, err
+		answer.Problem = problem(err)
+		return answer, nil
 	}
 	named := namedIn(st)
 	answer.Others = slices.DeleteFunc(slices.Clone(r.Source.Others), func(name string) bool { return !named[name] })
-	answer.Problem = rendered(st.Warnings)
 	answer.Spec, err = spec.Encode(st)
 	return answer, err
 }
@@ -91,7 +95,7 @@ func (r liveRequest) prepare(ctx context.Context, a *app) (liveAnswer, error) {
 		return liveAnswer{}, err
 	}
 	a.progress = "quiet"
-	err = a.preflight(ctx, st, r.Services, r.Source.NoDeps)
+	err = a.preflight(ctx, st, r.Services, scheduler.Command{Verb: scheduler.VerbUp, NoDeps: r.Source.NoDeps, Strict: r.Source.Strict})
 	if err == nil {
 		err = a.ensureImages(ctx, st, r.Services, r.Source.NoDeps, "policy", true)
 	}

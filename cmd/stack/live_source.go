@@ -18,7 +18,7 @@ func (a *app) liveSource(st *spec.Stack, cmd scheduler.Command) (*scheduler.Live
 	}
 	src := &scheduler.LiveSource{
 		Dir: dir, Files: a.files, EnvFiles: a.envFiles, Profiles: a.profiles, ProjectDir: a.dir,
-		Services: cmd.Services, NoDeps: cmd.NoDeps,
+		Services: cmd.Services, NoDeps: cmd.NoDeps, Strict: cmd.Strict,
 	}
 	named := namedIn(st)
 	for _, entry := range os.Environ() {

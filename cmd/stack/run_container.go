@@ -58,7 +58,20 @@ func (a *app) discard(ctx context.Context, s *scheduler.Store, i *scheduler.Inst
 // loadFor reads the stack with the profiles turned on that the services need. Jobs
 // that are named, or that services need, stand among the services.
 func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, error) {
-	st, err := spec.Load(ctx, a.specOptions())
+	st, err := a.loadServices(ctx, nil, services)
+	if err != nil {
+		return nil, err
+	}
+	st.Warnings.Render(a.stderr, a.colors(a.stderr))
+	return st.WithJobs(services...)
+}
+
+// loadServices is loadFor without a word, and without jobs. seen, unless nil, is told
+// of every file that is looked for.
+func (a *app) loadServices(ctx context.Context, seen func(string), services []string) (*spec.Stack, error) {
+	o := a.specOptions()
+	o.Seen = seen
+	st, err := spec.Load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +83,8 @@ func (a *app) loadFor(ctx context.Context, services ...string) (*spec.Stack, err
 	}
 	if len(more) > 0 {
 		a.profiles = append(slices.Clone(st.Profiles), more...)
-		if st, err = spec.Load(ctx, a.specOptions()); err != nil {
-			return nil, err
-		}
+		o.Profiles = a.profiles
+		return spec.Load(ctx, o)
 	}
-	st.Warnings.Render(a.stderr, a.colors(a.stderr))
-	return st.WithJobs(services...)
+	return st, nil
 }
