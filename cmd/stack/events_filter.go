@@ -16,14 +16,14 @@ type eventFilter struct {
 }
 
 // shows reports whether an event is among those asked for: without a filter those of
-// containers, as Docker Compose has them, and whatever was repaired.
+// containers, as Docker Compose has them, those of the live stack file, and whatever was repaired.
 func (f eventFilter) shows(ev scheduler.Event) bool {
 	switch {
 	case ev.Time.Before(f.since), !f.until.IsZero() && ev.Time.After(f.until):
 		return false
 	case len(f.services) > 0 && !slices.Contains(f.services, ev.Service):
 		return false
-	case len(f.filters["type"]) == 0 && ev.Type != "container" && ev.Action != scheduler.ActionRepair:
+	case len(f.filters["type"]) == 0 && ev.Type != "container" && ev.Type != "stack" && ev.Action != scheduler.ActionRepair:
 		return false
 	}
 	return f.filters.is("type", ev.Type) && f.filters.is("service", ev.Service) &&
