@@ -197,8 +197,12 @@ func (c *Controller) stop(ctx context.Context, op Op) error {
 			deadline = c.Now().Add(c.want.grace(i))
 		}
 		sw := c.want.Services[i.Service]
+		i.Unwell = i.Unwell || op.Unhealthy && i.State == StateRunning
 		i.StopAsked(i.stopIsFinal() || sw.Goal == GoalStop, c.want.Sequence, deadline)
 	})
+	if i.Unwell = i.Unwell || op.Unhealthy; op.Unhealthy {
+		c.publish(&i, Event{Action: ActionRepair, Attributes: map[string]string{"fault": "unhealthy" + lastProbe(&i)}})
+	}
 	c.publish(&i, Event{Action: "stop", Progress: "Stopping"})
 	if !i.live() { // nothing runs: its restart is called off, that is all
 		c.publish(&i, Event{Progress: "Stopped"})
@@ -230,6 +234,12 @@ func (c *Controller) terminate(ctx context.Context, i *Instance, deadline time.T
 	}
 	if err := c.Runtime.Kill(ctx, i.ID, sig, false); err != nil && !gone(err) {
 		return err
+	}
+	if i.Unwell { // of a SIGSTOP, perhaps: it could not take note of the signal
+		wake, _ := signal.ParseSignal("SIGCONT")
+		if err := c.Runtime.Kill(ctx, i.ID, wake, true); err != nil && !gone(err) {
+			return err
+		}
 	}
 	if c.ends(ctx, i.ID, deadline) {
 		return nil

@@ -117,6 +117,9 @@ type Instance struct {
 	Check  Probe
 	Probe  *ProbeState `json:",omitempty"`
 	Health Health      `json:",omitempty"`
+	// Unwell is set while it is stopped for being unhealthy: its restart policy takes
+	// that for a failure.
+	Unwell bool `json:",omitempty"`
 	// HostUserNS says that it runs without a user namespace of its own, Privileged
 	// that almost nothing else holds it either.
 	HostUserNS bool `json:",omitempty"`
@@ -233,9 +236,13 @@ func (i *Instance) StopAsked(held bool, seq uint64, deadline time.Time) {
 func (i *Instance) Exited(exit runtime.Exit, policy RestartPolicy, now time.Time) {
 	history := i.History
 	history.Started = i.Started
-	history.Stopped = i.State == StateStopping || i.Held || i.OneOff
+	history.Stopped = i.State == StateStopping && !i.Unwell || i.Held || i.OneOff
 	i.State = StateExited
-	i.Exit, i.Finished = &exit, exit.At
+	was := exit
+	i.Exit, i.Finished = &was, exit.At
+	if i.Unwell {
+		i.Unwell, exit.Unknown = false, true // whatever it ends with: see RestartPolicy.wants
+	}
 	i.Health, i.StopDeadline = "", time.Time{}
 	again, at := policy.Next(exit, history, now)
 	if !again {

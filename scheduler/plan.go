@@ -44,6 +44,8 @@ type Op struct {
 	Hook     *HookRef // of OpHook
 	Cause    string
 	After    []string
+	// Unhealthy says that it stops a replica which its restart policy starts again.
+	Unhealthy bool
 	// Destructive operations lose data: removing a volume.
 	Destructive bool
 }

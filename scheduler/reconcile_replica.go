@@ -42,6 +42,11 @@ func (p *planner) run(r *Instance, sw ServiceWish, hooks *preparation, after []s
 		if r.HookError != "" {
 			p.fail(r.Service, r.HookError)
 		}
+		if p.ails(r, sw) {
+			p.op(Op{Kind: OpStop, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number,
+				Cause: "it is unhealthy" + lastProbe(r), Unhealthy: true})
+			return
+		}
 		p.pausing(r)
 	case StateStopping:
 		p.stop(r, "stopping", nil)

@@ -35,7 +35,7 @@ func (c *Controller) kill(ctx context.Context, cmd Command) error {
 		if !i.live() {
 			continue
 		}
-		if stop, _ := signal.ParseSignal(i.StopSignal); sig == syscall.SIGKILL || sig == stop {
+		if stop, _ := signal.ParseSignal(i.StopSignal); sig == stop || ends(sig) {
 			i.Held, i.HeldSeq = true, c.want.Sequence
 			c.save(i)
 		}
@@ -61,6 +61,11 @@ func (c *Controller) kill(ctx context.Context, cmd Command) error {
 	return c.await(ctx, 0, func(time.Time) (bool, error) {
 		return !slices.ContainsFunc(hit, (*Instance).live), nil
 	})
+}
+
+// ends reports whether people end programs with a signal.
+func ends(sig syscall.Signal) bool {
+	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}, sig)
 }
 
 func signalName(sig syscall.Signal) string {

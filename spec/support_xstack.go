@@ -14,6 +14,7 @@ func xstackSupport() []support {
 				"probe.start_period", "probe.start_interval"),
 			ok("watch", "watch.[].path", "watch.[].target", "watch.[].action", "watch.[].signal",
 				"watch.[].ignore", "watch.[].include", "watch.[].initial_sync"),
+			ok("autoheal"),
 			warn("a one-shot service runs again with each up", "once"),
 			refuse("starting services by schedule is not built yet", "schedule"),
 		)),

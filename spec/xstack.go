@@ -16,6 +16,8 @@ type XStack struct {
 	// Probe is nil when there is none.
 	Probe     *Probe
 	Isolation Isolation
+	// KeepUnhealthy is autoheal: false. A replica that is unhealthy is not restarted.
+	KeepUnhealthy bool
 	// Watch is nil when there is none.
 	Watch *Watch
 	// Once keeps a one-shot service that ended well from running again unchanged.

@@ -22,6 +22,8 @@ func (x extensionReader) service(v *value) XStack {
 		Isolation: Isolation(v.get("isolation").text()),
 		Watch:     x.watch(v.get("watch")),
 		Once:      x.truth(v.get("once"), "once"),
+
+		KeepUnhealthy: v.get("autoheal") != nil && !x.truth(v.get("autoheal"), "autoheal"),
 		Schedule:  v.get("schedule").text(),
 	}
 }

@@ -1,0 +1,33 @@
+package scheduler
+
+import (
+	"slices"
+
+	"stack/runtime"
+	"stack/spec"
+)
+
+// ails reports whether a running replica is to be restarted for being unhealthy, by
+// its restart policy and with its back-off. It is not when the policy would not
+// start it again, since better an ill replica than none; nor when the service opts
+// out (x-stack.autoheal), a person stops it, or an update is under way, which judges
+// its fresh replicas by their health and replaces the others.
+func (p *planner) ails(r *Instance, sw ServiceWish) bool {
+	if r.Health != HealthUnhealthy || r.State != StateRunning || sw.Goal != GoalRun || r.Held || r.OneOff {
+		return false
+	}
+	svc, ok := p.want.Stack.Services[r.Service]
+	if !ok {
+		return false
+	}
+	if x, err := spec.ServiceExtension(svc); err != nil || x.KeepUnhealthy {
+		return false
+	}
+	history := r.History
+	history.Started, history.Stopped = r.Started, false
+	again, _ := ParseRestart(svc).Next(runtime.Exit{Unknown: true, At: p.now}, history, p.now)
+	updating := slices.ContainsFunc(p.seen.replicas(r.Service), func(i *Instance) bool {
+		return i.Takes != "" || p.stale(i, sw) != ""
+	})
+	return again && !updating
+}
