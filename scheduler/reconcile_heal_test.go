@@ -103,4 +103,3 @@ func TestPolicyAfterIllness(t *testing.T) {
 		t.Errorf("stopped by a person while it was healed, it is %s", i.State)
 	}
 }
-

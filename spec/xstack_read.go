@@ -24,7 +24,7 @@ func (x extensionReader) service(v *value) XStack {
 		Once:      x.truth(v.get("once"), "once"),
 
 		KeepUnhealthy: v.get("autoheal") != nil && !x.truth(v.get("autoheal"), "autoheal"),
-		Schedule:  v.get("schedule").text(),
+		Schedule:      v.get("schedule").text(),
 	}
 }
 
