@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"syscall"
@@ -13,7 +14,7 @@ func (p Process) Wait() (Exit, error) {
 	if p.PidFD != nil {
 		defer p.PidFD.Close()
 	}
-	proc, err := os.FindProcess(p.Pid)
+	proc, err := os.FindProcess(cmp.Or(p.Proxy, p.Pid))
 	if err != nil {
 		return Exit{}, fmt.Errorf("cannot wait for process %d: %w", p.Pid, err)
 	}

@@ -32,8 +32,8 @@ type Runtime interface {
 	State(ctx context.Context, id string) (State, error)
 	// List returns every container under this runtime's root.
 	List(ctx context.Context) ([]State, error)
-	// Exec runs one more process inside a running container. The process is the
-	// caller's child: the caller waits for it, and soon: the container's first
+	// Exec runs one more process inside a running container. The process, or its
+	// Proxy, is the caller's child: the caller waits for it (Process.Wait), and soon: the container's first
 	// process cannot end before its exec'd ones are reaped.
 	// Errors: ErrNotFound, ErrNotRunning, ErrPaused, *StepError.
 	Exec(ctx context.Context, id string, e Exec) (Process, error)
@@ -68,6 +68,9 @@ type Bundle struct {
 	// Directory is the OCI bundle's directory, which hooks and State tell; may be
 	// empty.
 	Directory string
+	// Runtime is the OCI runtime that shall run the container, as a program's name or
+	// path; empty is the native one. A runtime that is not asked to choose ignores it.
+	Runtime string
 	// Root says how the root file system is put together. When it is the zero
 	// value, Spec.Root.Path is a directory used as it is.
 	Root RootFS
@@ -167,6 +170,9 @@ type Process struct {
 	Pid     int
 	PidFD   *os.File
 	Console *os.File // master of its terminal, or nil
+	// Proxy is the caller's child that ends as the process does, where that is none
+	// itself; else 0.
+	Proxy int
 }
 
 // Exit is how a container's first process ended.

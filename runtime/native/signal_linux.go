@@ -202,20 +202,29 @@ func (rec *record) destroy(ctx context.Context, group *cgroup.Group) error {
 			return err
 		}
 	}
-	pidfd, err := openProcess(rec.Pid, rec.StartTime)
-	if err == nil { // it was moved out of its cgroup, or the group is gone
-		defer pidfd.Close()
-		if err := signalProcess(pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
-			return err
-		}
-		if err := awaitRelease(ctx, rec.Pid, pidfd); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, runtime.ErrNotRunning) {
+	// It was moved out of its cgroup, or the group is gone.
+	if err := killProcess(ctx, rec.Pid, rec.StartTime); err != nil {
 		return err
 	}
 	if group == nil {
 		return nil
 	}
 	return group.Delete()
+}
+
+// killProcess kills a recorded process, if it still runs, and waits until it has
+// given up its namespaces.
+func killProcess(ctx context.Context, pid int, start uint64) error {
+	pidfd, err := openProcess(pid, start)
+	if errors.Is(err, runtime.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	if err := signalProcess(pidfd, unix.SIGKILL); err != nil && !errors.Is(err, runtime.ErrNotRunning) {
+		return err
+	}
+	return awaitRelease(ctx, pid, pidfd)
 }

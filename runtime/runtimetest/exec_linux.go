@@ -2,6 +2,7 @@ package runtimetest
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -49,7 +50,7 @@ func (s *suite) execProcess(t testing.TB, b *box, p *specs.Process, extra ...*os
 	text, err := io.ReadAll(r)
 	must(t, err)
 	awaitProcess(t, started.PidFD)
-	return strings.TrimSuffix(string(text), "\n"), collect(t, started.Pid)
+	return strings.TrimSuffix(string(text), "\n"), collect(t, cmp.Or(started.Proxy, started.Pid))
 }
 
 // What a process gets for the streams that nobody gave it is the null device,
@@ -153,7 +154,7 @@ func (s *suite) execTerminal(t *testing.T) {
 	expect(t, "echo", line(), "word")
 	expect(t, "answer", line(), "got word")
 	awaitProcess(t, started.PidFD)
-	expect(t, "exit code", collect(t, started.Pid), 0)
+	expect(t, "exit code", collect(t, cmp.Or(started.Proxy, started.Pid)), 0)
 }
 
 func (s *suite) execDescriptors(t *testing.T) {
@@ -210,7 +211,7 @@ func (s *suite) execMany(t *testing.T) {
 				}
 				awaitProcess(t, p.PidFD)
 				p.PidFD.Close()
-				collect(t, p.Pid)
+				collect(t, cmp.Or(p.Proxy, p.Pid))
 			}
 		}()
 	}

@@ -25,6 +25,8 @@ type builder struct {
 	overlays  []tree
 	mounts    []mount
 	namespace int // the container's mount namespace
+	// stage is the directory that Stage uses, empty in Build.
+	stage string
 
 	root    int // the container's root, once attached
 	dev     int // its /dev when that is our tmpfs, or -1
@@ -58,14 +60,8 @@ func Build(ctx context.Context, t Target, s Setup) (Result, error) {
 
 // identify finds the container's ids and its mount namespace.
 func (b *builder) identify() error {
-	if b.setup.UserNS != nil {
-		b.uids, b.gids = nonNil(b.setup.UIDs), nonNil(b.setup.GIDs)
-	}
-	var err error
-	if b.rootUID, err = b.hostUID(0); err != nil {
-		return err
-	}
-	if b.rootGID, err = b.hostGID(0); err != nil {
+	err := b.ids()
+	if err != nil {
 		return err
 	}
 	name := fmt.Sprintf("/proc/%d/ns/mnt", b.target.Pid)
@@ -74,6 +70,18 @@ func (b *builder) identify() error {
 		return fmt.Errorf("cannot open mount namespace %q: %w", name, err)
 	}
 	return nil
+}
+
+// ids finds the container's ids.
+func (b *builder) ids() (err error) {
+	if b.setup.UserNS != nil {
+		b.uids, b.gids = nonNil(b.setup.UIDs), nonNil(b.setup.GIDs)
+	}
+	if b.rootUID, err = b.hostUID(0); err != nil {
+		return err
+	}
+	b.rootGID, err = b.hostGID(0)
+	return err
 }
 
 func nonNil(m []specs.LinuxIDMapping) idMap {
@@ -96,7 +104,14 @@ func (b *builder) prepare() error {
 		}
 		b.overlays = append(b.overlays, t)
 	}
-	for _, m := range b.plannedMounts() {
+	mounts := b.setup.Mounts
+	if b.stage == "" {
+		mounts = b.plannedMounts()
+	}
+	for _, m := range mounts {
+		if b.stage != "" && !staged(m) {
+			continue
+		}
 		p, err := b.prepareMount(m)
 		if err != nil {
 			return fmt.Errorf("cannot prepare mount at %q: %w", m.Destination, err)

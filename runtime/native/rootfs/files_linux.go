@@ -15,6 +15,11 @@ import (
 // attachFiles puts all given files on one tmpfs, which has no path of its own,
 // and binds each at its target.
 func (b *builder) attachFiles() error {
+	return b.eachFile(func(i, fd int) error { return b.place(fd, b.setup.Files[i].Target, false) })
+}
+
+// eachFile writes the files and calls attach with a detached mount of each.
+func (b *builder) eachFile(attach func(i, fd int) error) error {
 	if len(b.setup.Files) == 0 {
 		return nil
 	}
@@ -33,7 +38,11 @@ func (b *builder) attachFiles() error {
 		}
 	}
 	for i, f := range b.setup.Files {
-		if err := b.bindFile(top, strconv.Itoa(i), f); err != nil {
+		fd, err := b.cloneFile(top, strconv.Itoa(i), f)
+		if err == nil {
+			err = attach(i, fd)
+		}
+		if err != nil {
 			return fmt.Errorf("cannot bind file %q: %w", f.Target, err)
 		}
 	}
@@ -99,17 +108,12 @@ func (b *builder) writeFile(top int, name string, f runtime.File) error {
 	return unix.Fchmod(fd, uint32(f.Mode.Perm()))
 }
 
-func (b *builder) bindFile(top int, name string, f runtime.File) error {
-	fd, err := cloneTree(top, name, false)
-	if _, err := b.keep(fd, err); err != nil {
-		return err
+func (b *builder) cloneFile(top int, name string, f runtime.File) (int, error) {
+	fd, err := b.keep(cloneTree(top, name, false))
+	if err != nil || f.Writable {
+		return fd, err
 	}
-	if !f.Writable {
-		if err := setAttr(fd, false, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
-			return err
-		}
-	}
-	return b.place(fd, f.Target, false)
+	return fd, setAttr(fd, false, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 }
 
 // canCloneDetached: since 6.15 a bind may be made of a mount that is attached

@@ -44,22 +44,27 @@ func (b *builder) prepareImage(dirs []string, p *mount) (*tree, error) {
 
 // attachImage places such an overlay, or what lies at a path in it.
 func (b *builder) attachImage(m *mount) error {
+	fd, err := b.openImage(m)
+	if err != nil {
+		return err
+	}
+	return b.place(fd, m.Destination, false)
+}
+
+func (b *builder) openImage(m *mount) (int, error) {
 	fd := m.layers.fd
 	if m.subpath != "" {
 		sub, err := inRoot(fd, m.subpath, 0)
 		if err != nil {
-			return fmt.Errorf("cannot open its subpath %q: %w", m.subpath, err)
+			return -1, fmt.Errorf("cannot open its subpath %q: %w", m.subpath, err)
 		}
 		defer unix.Close(sub)
 		if fd, err = b.keep(cloneTree(sub, "", false)); err != nil {
-			return fmt.Errorf("cannot open its subpath %q: %w", m.subpath, err)
+			return -1, fmt.Errorf("cannot open its subpath %q: %w", m.subpath, err)
 		}
 	}
 	m.top.add(unix.MOUNT_ATTR_RDONLY, 0)
-	if err := m.apply(fd, b.setup.UserNS != nil); err != nil {
-		return err
-	}
-	return b.place(fd, m.Destination, false)
+	return fd, m.apply(fd, b.setup.UserNS != nil)
 }
 
 // legacyTrees are those still to be mounted inside the container's namespace.

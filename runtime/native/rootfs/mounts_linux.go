@@ -182,36 +182,16 @@ func checkKind(fd int, kind string) error {
 	return nil
 }
 
-// attachTmpfs mounts a tmpfs. Sizes are the kernel's, ids the container's. A
-// directory that it covers lends it its mode, and with tmpcopyup its content.
+// attachTmpfs mounts a tmpfs over what is at its destination.
 func (b *builder) attachTmpfs(m *mount) error {
-	data, err := b.mapOwner(m.data)
-	if err != nil {
-		return err
-	}
 	covered, fresh, err := b.mountPoint(m.Destination)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(covered)
-	var st unix.Stat_t
-	if err := unix.Fstat(covered, &st); err != nil {
-		return fmt.Errorf("cannot stat mount point: %w", err)
-	}
-	fs := newFilesystem("tmpfs")
-	fs.set("source", orElse(m.Source, "tmpfs"))
-	if !fresh && !hasKey(data, "mode") {
-		fs.set("mode", fmt.Sprintf("%o", st.Mode&0o7777))
-	}
-	setData(fs, data)
-	fd, err := b.keep(fs.mount(m.flags() &^ unix.MOUNT_ATTR_RDONLY))
+	fd, err := b.makeTmpfs(m, covered, fresh)
 	if err != nil {
 		return err
-	}
-	if m.copyUp {
-		if err := copyUp(covered, fd, st); err != nil {
-			return err
-		}
 	}
 	if err := attachAt(fd, covered); err != nil {
 		return fmt.Errorf("cannot attach: %w", err)
@@ -222,6 +202,37 @@ func (b *builder) attachTmpfs(m *mount) error {
 			return err
 		}
 	}
+	return b.settleTmpfs(m, fd)
+}
+
+// makeTmpfs makes a tmpfs. Sizes are the kernel's, ids the container's. A directory
+// that it covers, unless fresh, lends it its mode, and with tmpcopyup its content.
+func (b *builder) makeTmpfs(m *mount, covered int, fresh bool) (int, error) {
+	data, err := b.mapOwner(m.data)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if !fresh {
+		if err := unix.Fstat(covered, &st); err != nil {
+			return -1, fmt.Errorf("cannot stat mount point: %w", err)
+		}
+	}
+	fs := newFilesystem("tmpfs")
+	fs.set("source", orElse(m.Source, "tmpfs"))
+	if !fresh && !hasKey(data, "mode") {
+		fs.set("mode", fmt.Sprintf("%o", st.Mode&0o7777))
+	}
+	setData(fs, data)
+	fd, err := b.keep(fs.mount(m.flags() &^ unix.MOUNT_ATTR_RDONLY))
+	if err == nil && m.copyUp && !fresh {
+		err = copyUp(covered, fd, st)
+	}
+	return fd, err
+}
+
+// settleTmpfs makes what was filled read-only, if it is to be.
+func (b *builder) settleTmpfs(m *mount, fd int) error {
 	if m.flags()&unix.MOUNT_ATTR_RDONLY == 0 && len(m.propagation) == 0 {
 		return nil
 	}

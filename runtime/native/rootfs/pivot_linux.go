@@ -20,6 +20,14 @@ func (b *builder) isolate() error {
 // paths of this thread still lead below the cover until pivot. Where hooks want to
 // see it, it covers the directory that it was made from instead.
 func (b *builder) attachRoot() error {
+	at := "/"
+	if b.setup.Staged != nil && b.setup.Path != "" && !b.setup.NoPivot {
+		at = b.setup.Path
+	}
+	return b.attachRootAt(at)
+}
+
+func (b *builder) attachRootAt(at string) error {
 	if b.rootTree.legacy != nil {
 		if err := b.mountLegacy(&b.rootTree); err != nil {
 			if b.rootTree, err = b.copyInstead(err); err != nil {
@@ -28,10 +36,6 @@ func (b *builder) attachRoot() error {
 		}
 	}
 	b.root = b.rootTree.fd
-	at := "/"
-	if b.setup.Staged != nil && b.setup.Path != "" && !b.setup.NoPivot {
-		at = b.setup.Path
-	}
 	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fmt.Errorf("cannot attach the root file system: %w", err)
 	}

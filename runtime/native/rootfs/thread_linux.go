@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -60,6 +61,16 @@ func createAs(uid, gid uint32) error {
 	}
 	if err := unix.Capset(&header, &caps[0]); err != nil { // setfsuid took some
 		return fmt.Errorf("cannot keep capabilities: %w", err)
+	}
+	return nil
+}
+
+// createAsRoot takes createAs back, with the capabilities it kept.
+func createAsRoot() error {
+	unix.Setfsgid(0)
+	unix.Setfsuid(0)
+	if now, _ := unix.SetfsuidRetUid(-1); now != 0 {
+		return errors.New("cannot create files as root again")
 	}
 	return nil
 }

@@ -1,0 +1,48 @@
+package external
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"stack/runtime"
+	"stack/runtime/external/parent"
+	"stack/runtime/native"
+	"stack/runtime/native/metrics"
+	"stack/runtime/runtimetest"
+)
+
+// parentWord makes the test's executable a parent.
+const parentWord = "external-parent"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == parentWord {
+		os.Exit(parent.Main(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+func newRuntime(t testing.TB, program string) *Runtime {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Options{
+		Root: filepath.Join(t.TempDir(), "run"), Program: program, Parent: []string{self, parentWord},
+		Host: &native.Foreign{ReadStats: metrics.Read},
+	})
+}
+
+func TestConformance(t *testing.T) {
+	root := runtimetest.Busybox(t)
+	for _, program := range []string{"runc", "crun"} {
+		t.Run(program, func(t *testing.T) {
+			if _, err := exec.LookPath(program); err != nil {
+				runtimetest.Skip(t, program+" is missing (Debian package "+program+")")
+			}
+			runtimetest.Run(t, func(t *testing.T) runtime.Runtime { return newRuntime(t, program) }, root)
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package parent
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Failed is the exit code of a parent whose program did not make a process.
+const Failed = 125
+
+// Args is the command line, after the executable's own words, of a parent that
+// executes argv with descriptors 0 to files-1. The socket is descriptor files.
+func Args(pidFile string, files int, argv []string) []string {
+	return append([]string{"--pid-file", pidFile, "--files", strconv.Itoa(files), "--"}, argv...)
+}
+
+// options are those of Args.
+type options struct {
+	pidFile string
+	files   int
+	argv    []string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("parent", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.pidFile, "pid-file", "", "")
+	f.IntVar(&o.files, "files", 3, "")
+	err := f.Parse(args)
+	if o.argv = f.Args(); err == nil && (o.pidFile == "" || o.files < 3 || len(o.argv) == 0) {
+		err = errors.New("usage: parent --pid-file FILE --files N -- PROGRAM ARGS...")
+	}
+	return o, err
+}
+
+// Main is such a parent's life; it returns the exit code.
+func Main(args []string) int {
+	o, err := parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return Failed
+	}
+	pid, err := o.beget()
+	if err != nil {
+		return Failed
+	}
+	code, err := wait(pid)
+	if err != nil {
+		return Failed
+	}
+	return code
+}
+
+// beget runs the program and tells the caller of the process it left.
+func (o options) beget() (int, error) {
+	unix.CloseOnExec(o.files)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 0, err
+	}
+	inherited := make([]uintptr, o.files)
+	for i := range inherited {
+		inherited[i] = uintptr(i)
+	}
+	program, err := syscall.ForkExec(o.argv[0], o.argv, &syscall.ProcAttr{Env: os.Environ(), Files: inherited})
+	if err != nil {
+		return 0, err
+	}
+	if err := letGo(o.files); err != nil {
+		return 0, err
+	}
+	if code, err := wait(program); err != nil || code != 0 {
+		return 0, errors.Join(err, errors.New("the program failed"))
+	}
+	b, err := os.ReadFile(o.pidFile)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, err
+	}
+	return pid, tell(o.files, pid)
+}
+
+// letGo closes what is the program's: who reads a pipe waits for its end.
+func letGo(files int) error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	for fd := range 3 {
+		if err := unix.Dup3(null, fd, 0); err != nil {
+			return err
+		}
+	}
+	for fd := 3; fd < files; fd++ {
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// tell sends the process's pid and a pidfd. It is not reaped yet, dead or alive.
+func tell(socket, pid int) error {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	defer unix.Close(socket)
+	return unix.Sendmsg(socket, []byte(strconv.Itoa(pid)), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
+}
+
+// wait reaps a child and returns its code, as a shell would.
+func wait(pid int) (int, error) {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if status.Signaled() {
+			return 128 + int(status.Signal()), nil
+		}
+		return status.ExitStatus(), nil
+	}
+}

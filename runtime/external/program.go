@@ -1,0 +1,88 @@
+package external
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// program is an OCI runtime's executable.
+type program struct{ path string }
+
+// ErrKata refuses Kata Containers 2, whose only interface is containerd's.
+var ErrKata = errors.New("Kata Containers have no OCI command line since version 2: use x-stack.isolation: vm")
+
+// Find turns what a Compose file says (runtime: crun, runtime: /opt/bin/youki) into
+// the path of a program. The error says how to install one of the known.
+func Find(name string) (string, error) {
+	base := strings.ToLower(filepath.Base(name))
+	if strings.HasPrefix(base, "kata") || strings.HasPrefix(base, "containerd-shim-kata") || strings.HasPrefix(base, "io.containerd.kata") {
+		return "", fmt.Errorf("cannot use runtime %q: %w", name, ErrKata)
+	}
+	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
+		return "", fmt.Errorf("cannot use runtime %q: its path is not absolute", name)
+	}
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = errors.New("there is no such program")
+	}
+	return "", fmt.Errorf("cannot use runtime %q: %w%s", name, err, installHint(name))
+}
+
+func installHint(name string) string {
+	switch name {
+	case "runc", "crun", "runsc":
+		return "; install it, on Debian with: apt install " + name
+	}
+	return ""
+}
+
+// gvisor gives its containers no descriptors of the host, and keeps its processes in
+// a sandbox that is not the container to the host's kernel.
+func (p program) gvisor() bool { return strings.HasPrefix(filepath.Base(p.path), "runsc") }
+
+// argv is a command line: the flags that all commands have, the command, the rest.
+// log receives what the program complains of, as JSON.
+func (p program) argv(dir, log string, words ...string) []string {
+	out := []string{p.path, "--root", filepath.Join(dir, stateName), "--log", log, "--log-format", "json"}
+	return append(out, words...)
+}
+
+// create is the words of create, which leaves preserve descriptors above 2 open.
+func (p program) create(dir, id, console string, preserve int) []string {
+	words := []string{"create", "--bundle", dir, "--pid-file", filepath.Join(dir, pidName)}
+	return append(p.inherit(words, console, preserve), id)
+}
+
+// exec is the words of exec for a process described in job.
+func (p program) exec(job, id, console string, preserve int) []string {
+	words := []string{"exec", "--detach", "--process", filepath.Join(job, processName), "--pid-file", filepath.Join(job, pidName)}
+	return append(p.inherit(words, console, preserve), id)
+}
+
+func (p program) inherit(words []string, console string, preserve int) []string {
+	if console != "" {
+		words = append(words, "--console-socket", console)
+	}
+	if preserve > 0 && !p.gvisor() {
+		words = append(words, "--preserve-fds", strconv.Itoa(preserve))
+	}
+	return words
+}
+
+func (p program) kill(id string, sig syscall.Signal, all bool) []string {
+	words := []string{"kill"}
+	if all {
+		words = append(words, "--all")
+	}
+	return append(words, id, strconv.Itoa(int(sig)))
+}
+
+func (p program) delete(id string) []string { return []string{"delete", "--force", id} }

@@ -1,0 +1,110 @@
+package external
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxMessage bounds what is told of a program's failure.
+const maxMessage = 2 << 10
+
+// job is a directory for one command of a program.
+type job struct {
+	*home
+	program program
+	words   []string
+	dir     string
+}
+
+func (h *home) newJob(p program) (*job, error) {
+	dir, err := os.MkdirTemp(h.path, "job-*")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a directory for a command: %w", err)
+	}
+	return &job{home: h, program: p, dir: dir}, nil
+}
+
+func (j *job) end() { os.RemoveAll(j.dir) }
+
+func (j *job) argv() []string {
+	return j.program.argv(j.home.path, filepath.Join(j.dir, logName), j.words...)
+}
+
+// command is j's with what all have: a group of its own, since a Ctrl-C is not for
+// it, and the host's root as working directory.
+func (j *job) command(ctx context.Context) *exec.Cmd {
+	argv := j.argv()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// run executes a command of the program and returns its standard output.
+func (h *home) run(ctx context.Context, p program, words []string, input []byte) ([]byte, error) {
+	j, err := h.newJob(p)
+	if err != nil {
+		return nil, err
+	}
+	defer j.end()
+	j.words = words
+	var out, complaint bytes.Buffer
+	cmd := j.command(ctx)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &out, &complaint
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, j.failure(err, complaint.String())
+	}
+	return out.Bytes(), nil
+}
+
+// failure is what a program that ended with err complained of.
+func (j *job) failure(err error, complaint string) error {
+	text := j.lastMessage()
+	if text == "" {
+		text = strings.TrimSpace(complaint)
+	}
+	if len(text) > maxMessage {
+		text = text[:maxMessage] + "…"
+	}
+	if text != "" {
+		err = &commandError{text, err}
+	}
+	return fmt.Errorf("%s cannot %s container %s: %w", filepath.Base(j.program.path), j.words[0], j.id, err)
+}
+
+// commandError is a program's own message about its failure.
+type commandError struct {
+	text string
+	err  error
+}
+
+func (e *commandError) Error() string { return e.text }
+func (e *commandError) Unwrap() error { return e.err }
+
+// lastMessage is the last error that the program wrote to its log.
+func (j *job) lastMessage() string {
+	b, err := os.ReadFile(filepath.Join(j.dir, logName))
+	if err != nil {
+		return ""
+	}
+	last := ""
+	for line := range bytes.Lines(b) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) == nil && entry.Msg != "" && (entry.Level == "error" || entry.Level == "fatal") {
+			last = entry.Msg
+		}
+	}
+	return last
+}
+
+var errNoPid = errors.New("it wrote no pid file")

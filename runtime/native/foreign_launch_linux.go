@@ -1,0 +1,50 @@
+package native
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"stack/runtime/native/stub"
+)
+
+// Launcher is the program that a foreign runtime executes instead of p's: it becomes
+// p's, after it has become a reaper if asked, and tells descriptor report what
+// failed. It is to be descriptor image of the process. steps are for Explain.
+func (f *Foreign) Launcher(p *specs.Process, init bool, image, report int) (program *os.File, steps []byte, err error) {
+	b := newBuilder()
+	b.ReportTo(stub.Int(report))
+	b.prctl("set the process's name", unix.PR_SET_NAME, b.String("stack-init"))
+	b.hide()
+	b.closeRange("close the launcher", image, uint32(image), 0)
+	b.closeRange("mark descriptors close-on-exec", report, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	if init {
+		b.reaper(p.Terminal)
+	}
+	b.execute(p)
+	elf, table, err := b.ELF()
+	if err != nil {
+		return nil, nil, err
+	}
+	if steps, err = json.Marshal(table); err != nil {
+		return nil, nil, fmt.Errorf("cannot encode the launcher's steps: %w", err)
+	}
+	program, err = stub.Open(elf, os.TempDir(), "/dev/shm", "/var/tmp")
+	return program, steps, err
+}
+
+// Explain is the failure that a launcher told, nil when it told nothing.
+func (f *Foreign) Explain(steps, said []byte) error {
+	failure, ok := stub.ParseFailure(said)
+	if !ok {
+		return nil
+	}
+	var table stub.Table
+	if err := json.Unmarshal(steps, &table); err != nil {
+		return fmt.Errorf("cannot read the launcher's steps: %w", err)
+	}
+	return stepError(table, failure)
+}
