@@ -124,6 +124,8 @@ type Instance struct {
 	// that almost nothing else holds it either.
 	HostUserNS bool `json:",omitempty"`
 	Privileged bool `json:",omitempty"`
+	// Runtime is the OCI runtime that has it, empty for the native one.
+	Runtime string `json:",omitempty"`
 	// Warnings are what this machine could not do as asked.
 	Warnings []string `json:",omitempty"`
 	// untouched is set until its first start: nothing of it can be in the kernel.

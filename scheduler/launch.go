@@ -42,7 +42,7 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
 		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged
-		r.Log = i.Log
+		r.Log, r.Runtime = i.Log, i.Runtime
 		r.Obeyed(seq, l.begun)
 		delete(c.opening, i.ID)
 	})
@@ -186,6 +186,7 @@ func (l *launch) translate(ctx context.Context) error {
 	}
 	l.i.Endpoints, l.i.Labels, l.i.Warnings = l.out.Endpoints, l.out.Labels, l.out.Warnings
 	l.i.HostUserNS, l.i.Privileged, l.i.Log = !l.out.UserNS, l.svc.Privileged, l.out.Log
+	l.i.Runtime = l.out.Runtime
 	l.detail()
 	return nil
 }

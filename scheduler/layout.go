@@ -59,6 +59,9 @@ func (s *Store) RunDir() string { return filepath.Join(s.Layout.Run, s.Project) 
 // Containers is the runtime's root.
 func (s *Store) Containers() string { return filepath.Join(s.RunDir(), "containers") }
 
+// ForeignContainers is that of the containers that another OCI runtime has.
+func (s *Store) ForeignContainers() string { return filepath.Join(s.RunDir(), "foreign") }
+
 // InstanceDir holds a container's streams, exit record and program.
 func (s *Store) InstanceDir(id string) string { return filepath.Join(s.RunDir(), "instances", id) }
 

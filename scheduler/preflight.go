@@ -32,6 +32,8 @@ type Machinery interface {
 	Facts() Facts
 	// Vendors are the CDI specifications.
 	Vendors() *cdi.Registry
+	// Runtime says whether containers can be run with an OCI runtime.
+	Runtime(name string) error
 	// Images are those of the store.
 	Images() ([]image.Record, error)
 }
@@ -52,6 +54,7 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		}
 		p.containerName(svc)
 		p.platform(svc)
+		p.runtime(svc)
 		p.health(svc)
 		p.image(svc)
 		p.binds(svc)

@@ -32,6 +32,16 @@ func (p *preflight) platform(svc types.ServiceConfig) {
 		svc.Platform, p.facts.Arch), "services", svc.Name, "platform")
 }
 
+// runtime sees that the OCI runtime is there.
+func (p *preflight) runtime(svc types.ServiceConfig) {
+	if svc.Runtime == "" {
+		return
+	}
+	if err := p.m.Runtime(svc.Runtime); err != nil {
+		p.say("runtime", err.Error(), "services", svc.Name, "runtime")
+	}
+}
+
 // containerName sees that the command line does not ask for several of one name.
 func (p *preflight) containerName(svc types.ServiceConfig) {
 	if n := svc.GetScale(); svc.ContainerName != "" && n > 1 {

@@ -144,3 +144,17 @@ func TestPreflightCountsContainersOfOneName(t *testing.T) {
 		t.Errorf("got %s, %v", got, err)
 	}
 }
+
+func TestPreflightFindsRuntimes(t *testing.T) {
+	text := `services:
+  a: {image: "rootfs:/", runtime: runc}
+  b:
+    image: rootfs:/
+    runtime: crun
+  c: {image: "rootfs:/"}
+`
+	want := `5:14: no crun here [runtime]`
+	if got := preflightOf(t, &fakeMachine{runtimes: []string{"runc"}}, text); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

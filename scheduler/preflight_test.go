@@ -28,6 +28,14 @@ type fakeMachine struct {
 	facts    Facts
 	vendors  []string
 	images   []image.Record
+	runtimes []string
+}
+
+func (m *fakeMachine) Runtime(name string) error {
+	if !slices.Contains(m.runtimes, name) {
+		return fmt.Errorf("no %s here", name)
+	}
+	return nil
 }
 
 func (m *fakeMachine) Vendors() *cdi.Registry          { return cdi.Load(m.vendors) }

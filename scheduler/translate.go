@@ -140,6 +140,8 @@ type Translated struct {
 	StopSignal string // as written, "SIGTERM" by default
 	StopGrace  time.Duration
 	StdinOpen  bool
+	// Runtime is as the service says it; see runtime.Bundle.
+	Runtime string
 	// UserNS says that the container has or joins a user namespace.
 	UserNS bool
 	// Warnings are what is not done as asked, one sentence each.
@@ -148,7 +150,7 @@ type Translated struct {
 
 // Bundle is the runtime's part of t; the caller adds descriptors and callbacks.
 func (t Translated) Bundle(id string) runtime.Bundle {
-	return runtime.Bundle{ID: id, Spec: t.Spec, Root: t.Root, Files: t.Files}
+	return runtime.Bundle{ID: id, Spec: t.Spec, Root: t.Root, Files: t.Files, Runtime: t.Runtime}
 }
 
 // Translate turns one replica of a service into what the runtime and the network
@@ -161,7 +163,7 @@ func Translate(in TranslateInput) (Translated, error) {
 			Linux: &specs.Linux{Resources: &specs.LinuxResources{}},
 		},
 	}
-	t.out.Spec = t.spec
+	t.out.Spec, t.out.Runtime = t.spec, t.s.Runtime
 	for _, step := range []func() error{
 		t.namespaces, t.process, t.security, t.sysctls, t.resources, t.blockIO, t.devices,
 		t.root, t.mounts, t.vendorDevices, t.files, t.objects, t.labels, t.log, t.network,

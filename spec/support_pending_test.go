@@ -35,7 +35,6 @@ func pendingKeys() map[string]int {
 	return map[string]int{
 		"jobs.*.triggers.schedule":          6,
 		"services.*.build":                  4,
-		"services.*.runtime":                5,
 		"services.*.deploy.rollback_config": 6,
 		"services.*.x-stack.once":           6,
 		"services.*.x-stack.schedule":       6,

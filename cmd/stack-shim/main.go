@@ -1,6 +1,7 @@
 // Command stack-shim is the lean second binary of stack, found beside the first:
 //
 //	stack-shim run ...      the parent of a stack's containers, started by stack
+//	stack-shim parent ...   the parent of a process that another OCI runtime executes
 //	stack-shim oci ...      the OCI runtime, which `stack oci` executes
 //	stack-oci ...           the same under the name of a link, for --runtime of others
 package main
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"stack/runtime/external/parent"
 	"stack/runtime/oci"
 	"stack/runtime/shim"
 )
@@ -19,6 +21,7 @@ var version = "unknown"
 
 const usage = "usage: stack-shim run --dir DIR [--ready FD] [--cgroup NAME] -- CONTROLLER...\n" +
 	"       stack-shim oci COMMAND...\n" +
+	"       stack-shim parent ...\n" +
 	"It is started by stack, not by hand.\n"
 
 func main() {
@@ -28,6 +31,8 @@ func main() {
 		os.Exit(oci.Main(program("stack-oci"), args))
 	case len(args) > 0 && args[0] == "oci":
 		os.Exit(oci.Main(program("stack oci"), args[1:]))
+	case len(args) > 0 && args[0] == "parent":
+		os.Exit(parent.Main(args[1:]))
 	case len(args) == 0 || args[0] != "run":
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

@@ -16,7 +16,7 @@ import (
 // sub-packages unless they have one of their own.
 var arrows = map[string][]string{
 	"cmd/stack":           {"*"},
-	"cmd/stack-shim":      {"runtime/shim", "runtime/log", "runtime/oci"},
+	"cmd/stack-shim":      {"runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent"},
 	"cmd/stackbench":      {},
 	"spec":                {},
 	"scheduler":           {"spec", "runtime", "netns", "scheduler/watch"},

@@ -74,7 +74,7 @@ func (a *app) containerFacts(ctx context.Context, c scheduler.Container) (inspec
 	if f.Details, err = c.Store.LoadDetails(c.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, fmt.Errorf("cannot inspect container %s: %w", c.Name, err)
 	}
-	st, err := native.New(native.Options{Root: c.Store.Containers()}).State(ctx, c.ID)
+	st, err := a.runtimes(c.Store, native.Options{}).State(ctx, c.ID)
 	if err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		return f, fmt.Errorf("cannot inspect container %s: %w", c.Name, err)
 	}

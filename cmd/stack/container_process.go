@@ -32,7 +32,7 @@ func runContainerTop(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	t := &processTable{runtime: native.New(native.Options{Root: c.Store.Containers()}), now: time.Now()}
+	t := &processTable{runtime: a.runtimes(c.Store, native.Options{}), now: time.Now()}
 	if err := t.add(ctx, c.Instance); err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"stack/runtime/image"
 	"stack/runtime/native"
 	"stack/runtime/native/cgroup"
-	"stack/runtime/native/metrics"
 	"stack/runtime/native/rootfs"
 	"stack/runtime/native/seccomp/profiles"
 	"stack/runtime/shim"
@@ -101,7 +100,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	containers := native.New(native.Options{Root: s.Containers(), CloneParent: true, Stats: metrics.Read, Log: log})
+	containers := a.runtimes(s, native.Options{CloneParent: true, Log: log})
 	return scheduler.NewController(scheduler.Config{
 		Store:   s,
 		Runtime: containers,

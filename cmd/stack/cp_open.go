@@ -22,7 +22,7 @@ type opened struct {
 // openFiles gives a container's files: as its processes see them, or, of one that does
 // not run, as they would.
 func (a *app) openFiles(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) (*opened, error) {
-	rt := native.New(native.Options{Root: s.Containers()})
+	rt := a.runtimes(s, native.Options{})
 	root, err := rt.Root(ctx, i.ID)
 	if err == nil {
 		return &opened{root, i, func() error { return nil }}, nil
@@ -43,6 +43,7 @@ func (a *app) openFiles(ctx context.Context, s *scheduler.Store, i *scheduler.In
 			return nil, err
 		}
 	}
+	b.Runtime = "" // the native one shows its files
 	made, err := rt.Create(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the files of container %s: %w", i.Name, err)

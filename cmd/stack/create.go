@@ -15,6 +15,7 @@ type createOptions struct {
 
 	pull      string
 	quietPull bool
+	runtime   string
 }
 
 func newCreate(a *app) *cobra.Command {
@@ -34,6 +35,7 @@ func newCreate(a *app) *cobra.Command {
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
 	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
+	runtimeFlag(f, &o.runtime)
 	f.Bool("build", false, "build images first")
 	f.Bool("no-build", false, "do not build images")
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
@@ -48,6 +50,7 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if err != nil {
 		return err
 	}
+	useRuntime(st, o.runtime)
 	if o.cmd.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (d *dialogue) signal(sig syscall.Signal) {
 
 // stillLive tells a signal that could not be sent from one that came too late.
 func (d *dialogue) stillLive() bool {
-	st, err := native.New(native.Options{Root: d.store.Containers()}).State(context.Background(), d.instance.ID)
+	st, err := d.a.runtimes(d.store, native.Options{}).State(context.Background(), d.instance.ID)
 	return err == nil && st.Status == runtime.Running
 }
 

@@ -55,7 +55,7 @@ func runExec(ctx context.Context, a *app, o *execOptions, service string, args [
 
 // execIn runs a program in one container.
 func execIn(ctx context.Context, a *app, o *execOptions, s *scheduler.Store, i *scheduler.Instance, args []string) error {
-	rt := native.New(native.Options{Root: s.Containers()})
+	rt := a.runtimes(s, native.Options{})
 	opt, err := o.read(ctx, s, rt, i)
 	if err != nil {
 		return err

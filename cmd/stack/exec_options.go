@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime/image"
-	"stack/runtime/native"
 	"stack/scheduler"
 )
 
@@ -21,7 +20,7 @@ const maxAccounts = 16 << 20
 
 // read turns flags into what the program needs. Users are looked up as they are in
 // the container now, not as they were in its image.
-func (o *execOptions) read(ctx context.Context, s *scheduler.Store, rt *native.Runtime, i *scheduler.Instance) (scheduler.ExecOptions, error) {
+func (o *execOptions) read(ctx context.Context, s *scheduler.Store, rt *runtimes, i *scheduler.Instance) (scheduler.ExecOptions, error) {
 	opt := scheduler.ExecOptions{WorkingDir: o.workdir, Privileged: o.privileged, Env: assignments(o.env)}
 	if o.workdir != "" && !strings.HasPrefix(o.workdir, "/") {
 		return opt, fmt.Errorf("working directory %q is not an absolute path", o.workdir)
@@ -62,7 +61,7 @@ func assignments(args []string) map[string]string {
 // accounts are a container's /etc/passwd and /etc/group, nil where absent.
 type accounts struct{ passwd, group []byte }
 
-func readAccounts(ctx context.Context, rt *native.Runtime, id string) (accounts, error) {
+func readAccounts(ctx context.Context, rt *runtimes, id string) (accounts, error) {
 	var acc accounts
 	root, err := rt.Root(ctx, id)
 	if err != nil {

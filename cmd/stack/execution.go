@@ -8,14 +8,13 @@ import (
 	"syscall"
 
 	"stack/runtime"
-	"stack/runtime/native"
 	"stack/scheduler"
 )
 
 // execution is one program beside a container's own.
 type execution struct {
 	a        *app
-	runtime  *native.Runtime
+	runtime  *runtimes
 	instance *scheduler.Instance
 	spec     runtime.Exec
 	input    bool

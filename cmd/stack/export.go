@@ -81,7 +81,7 @@ func runExport(ctx context.Context, a *app, o *exportOptions, of scheduler.Conta
 		return err
 	}
 	err = o.write(a, func(w io.Writer) error {
-		bare, err := native.New(native.Options{Root: of.Store.Containers()}).Bare(ctx, of.ID)
+		bare, err := a.runtimes(of.Store, native.Options{}).Bare(ctx, of.ID)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"stack/runtime/external"
 	"stack/scheduler"
 )
 
@@ -37,6 +38,14 @@ func openness(i *scheduler.Instance) string {
 	return ""
 }
 
+// foreign names the runtime of a running container that is not the native one.
+func foreign(i *scheduler.Instance) string {
+	if !live(i) || external.Native(i.Runtime) {
+		return ""
+	}
+	return ", " + i.Runtime
+}
+
 // psEntry is a container in `ps --format json`, with Docker Compose's keys.
 type psEntry struct {
 	ID, Name, Names, Image, Command, Project, Service string
@@ -55,6 +64,8 @@ type psEntry struct {
 	// HostUserNS and Privileged tell of isolation that was given up.
 	HostUserNS bool `json:",omitempty"`
 	Privileged bool `json:",omitempty"`
+	// Runtime is the OCI runtime, unless it is the native one.
+	Runtime string `json:",omitempty"`
 }
 
 type publisher struct {
@@ -70,7 +81,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
 		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
 		Ports: portsText(i), Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
-		HostUserNS: i.HostUserNS, Privileged: i.Privileged,
+		HostUserNS: i.HostUserNS, Privileged: i.Privileged, Runtime: i.Runtime,
 	}
 	if i.Health != scheduler.HealthNone {
 		e.Health = string(i.Health)

@@ -40,6 +40,7 @@ func newPlan(a *app) *cobra.Command {
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "remove containers of services not in the file")
 	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
+	runtimeFlag(f, &o.runtime)
 	return cmd
 }
 
@@ -48,6 +49,7 @@ func runPlan(ctx context.Context, a *app, o *planOptions) error {
 	if err != nil {
 		return err
 	}
+	useRuntime(st, o.runtime)
 	if err := o.prepare(st); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stack/netns"
 	"stack/runtime/cdi"
+	"stack/runtime/external"
 	"stack/runtime/image"
 	"stack/runtime/native/rootfs"
 	"stack/scheduler"
@@ -64,6 +65,14 @@ func (machinery) Facts() scheduler.Facts {
 		}
 	}
 	return f
+}
+
+func (machinery) Runtime(name string) error {
+	if external.Native(name) {
+		return nil
+	}
+	_, err := external.Find(name)
+	return err
 }
 
 func (m machinery) Vendors() *cdi.Registry { return cdi.Load(m.a.cdiDirs()) }

@@ -134,7 +134,7 @@ func (o *psOptions) table(w io.Writer, shown []*scheduler.Instance) error {
 			command = string([]rune(command)[:19]) + "…"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%q\t%s\t%s ago\t%s\t%s\n", i.Name, i.Image, command, i.Service,
-			ago(time.Since(i.Created)), i.StatusText(time.Now())+openness(i), portsText(i))
+			ago(time.Since(i.Created)), i.StatusText(time.Now())+openness(i)+foreign(i), portsText(i))
 	}
 	return tw.Flush()
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"stack/runtime/native"
-	"stack/runtime/native/metrics"
 )
 
 type statsOptions struct {
@@ -41,7 +40,7 @@ func runStats(ctx context.Context, a *app, o *statsOptions, services []string) e
 	if err != nil {
 		return err
 	}
-	sampler := &statsSampler{store: s, runtime: native.New(native.Options{Root: s.Containers(), Stats: metrics.Read}), services: services, all: o.all}
+	sampler := &statsSampler{store: s, runtime: a.runtimes(s, native.Options{}), services: services, all: o.all}
 	before, err := sampler.sample(ctx)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"stack/netns"
 	"stack/runtime"
-	"stack/runtime/native"
 	"stack/runtime/native/cgroup"
 	"stack/scheduler"
 )
@@ -25,7 +24,7 @@ type usage struct {
 // statsSampler reads control groups and network counters; it needs no controller.
 type statsSampler struct {
 	store    *scheduler.Store
-	runtime  *native.Runtime
+	runtime  *runtimes
 	services []string
 	all      bool
 }

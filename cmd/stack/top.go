@@ -36,7 +36,7 @@ func runTop(ctx context.Context, a *app, services []string) error {
 	if err != nil {
 		return err
 	}
-	t := &processTable{runtime: native.New(native.Options{Root: s.Containers()}), now: time.Now()}
+	t := &processTable{runtime: a.runtimes(s, native.Options{}), now: time.Now()}
 	for _, i := range list {
 		if !live(i) || len(services) > 0 && !slices.Contains(services, i.Service) {
 			continue
@@ -57,7 +57,7 @@ func runTop(ctx context.Context, a *app, services []string) error {
 }
 
 type processTable struct {
-	runtime *native.Runtime
+	runtime *runtimes
 	now     time.Time
 	rows    [][]string
 }

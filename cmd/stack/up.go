@@ -37,6 +37,7 @@ type upOptions struct {
 	source       *scheduler.LiveSource // of a foreground that follows the file
 	live         bool
 	noLive       bool
+	runtime      string
 }
 
 func newUp(a *app) *cobra.Command {
@@ -79,6 +80,7 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVarP(&o.watch, "watch", "w", false, "bring changed files into the services, as develop.watch says")
 	f.BoolVar(&o.live, "live", false, "follow the stack file also with -d: what is saved is done")
 	f.BoolVar(&o.noLive, "no-live", false, "do not follow the stack file in the foreground")
+	runtimeFlag(f, &o.runtime)
 	timeoutFlag(cmd, c)
 	cmd.MarkFlagsMutuallyExclusive("live", "no-live")
 	cmd.MarkFlagsMutuallyExclusive("live", "no-start")
@@ -95,6 +97,7 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err != nil {
 		return err
 	}
+	useRuntime(st, o.runtime)
 	if err := o.prepare(st); err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func TestConformance(t *testing.T) {
 			if _, err := exec.LookPath(program); err != nil {
 				runtimetest.Skip(t, program+" is missing (Debian package "+program+")")
 			}
+			if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); program == "crun" && err != nil {
+				t.Skip("crun refuses hybrid cgroups: make test-v2 runs this")
+			}
 			runtimetest.Run(t, func(t *testing.T) runtime.Runtime { return newRuntime(t, program) }, root)
 		})
 	}

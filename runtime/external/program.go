@@ -1,6 +1,7 @@
 package external
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -14,7 +15,16 @@ import (
 type program struct{ path string }
 
 // ErrKata refuses Kata Containers 2, whose only interface is containerd's.
-var ErrKata = errors.New("Kata Containers have no OCI command line since version 2: use x-stack.isolation: vm")
+var ErrKata = errors.New("since version 2 Kata Containers have no OCI command line: use x-stack.isolation: vm")
+
+// Native says whether a name stands for the native runtime, not for another program.
+func Native(name string) bool { return name == "" || name == "native" || name == "stack" }
+
+// names are those that Compose files use for programs of another name: Docker's
+// default runtime, and what NVIDIA's installer calls its own.
+func names() map[string]string {
+	return map[string]string{"io.containerd.runc.v2": "runc", "nvidia": "nvidia-container-runtime"}
+}
 
 // Find turns what a Compose file says (runtime: crun, runtime: /opt/bin/youki) into
 // the path of a program. The error says how to install one of the known.
@@ -26,7 +36,7 @@ func Find(name string) (string, error) {
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		return "", fmt.Errorf("cannot use runtime %q: its path is not absolute", name)
 	}
-	path, err := exec.LookPath(name)
+	path, err := exec.LookPath(cmp.Or(names()[name], name))
 	if err == nil {
 		return path, nil
 	}
@@ -40,6 +50,8 @@ func installHint(name string) string {
 	switch name {
 	case "runc", "crun", "runsc":
 		return "; install it, on Debian with: apt install " + name
+	case "nvidia":
+		return "; install nvidia-container-toolkit, or ask for the devices with gpus: all and leave runtime out"
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"stack/runtime"
 	"stack/runtime/native/rootfs"
+	"stack/runtime/native/transfer"
 )
 
 // Foreign lends what this runtime is made of to runtimes that are other programs
@@ -130,3 +131,21 @@ func (f *Foreign) KillProcess(ctx context.Context, pid int, start uint64) error 
 
 // ThrowAway runs function on a thread that is never used again.
 func (f *Foreign) ThrowAway(function func() error) error { return throwAway(function) }
+
+// Root is Runtime.Root for a process; the mappings are those of its user namespace.
+func (f *Foreign) Root(pid int, start uint64, uids, gids []specs.LinuxIDMapping) (*transfer.Root, error) {
+	return treeOf(openRoot, pid, start, uids, gids)
+}
+
+// Bare is Runtime.Bare for a process.
+func (f *Foreign) Bare(pid int, start uint64, uids, gids []specs.LinuxIDMapping) (*transfer.Root, error) {
+	return treeOf(openBare, pid, start, uids, gids)
+}
+
+func treeOf(open func(int, uint64) (*os.File, error), pid int, start uint64, uids, gids []specs.LinuxIDMapping) (*transfer.Root, error) {
+	root, err := open(pid, start)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the root of process %d: %w", pid, err)
+	}
+	return transfer.NewRoot(root, uids, gids), nil
+}

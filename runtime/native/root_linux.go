@@ -17,24 +17,28 @@ import (
 // included, also while it is paused or waits to be started.
 // Errors: ErrNotFound, ErrNotRunning.
 func (r *Runtime) Root(_ context.Context, id string) (*transfer.Root, error) {
-	return r.tree(id, func(rec *record) (*os.File, error) {
-		return rec.openProc("root", unix.O_PATH|unix.O_DIRECTORY)
-	})
+	return r.tree(id, openRoot)
 }
 
 // Bare opens it as Root does, without what is mounted below "/".
 func (r *Runtime) Bare(_ context.Context, id string) (*transfer.Root, error) {
-	return r.tree(id, func(rec *record) (*os.File, error) {
-		namespace, err := rec.openProc("ns/mnt", unix.O_RDONLY)
-		if err != nil {
-			return nil, err
-		}
-		defer namespace.Close()
-		return rootfs.Bare(namespace)
-	})
+	return r.tree(id, openBare)
 }
 
-func (r *Runtime) tree(id string, open func(*record) (*os.File, error)) (*transfer.Root, error) {
+func openRoot(pid int, start uint64) (*os.File, error) {
+	return openProc(pid, start, "root", unix.O_PATH|unix.O_DIRECTORY)
+}
+
+func openBare(pid int, start uint64) (*os.File, error) {
+	namespace, err := openProc(pid, start, "ns/mnt", unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer namespace.Close()
+	return rootfs.Bare(namespace)
+}
+
+func (r *Runtime) tree(id string, open func(pid int, start uint64) (*os.File, error)) (*transfer.Root, error) {
 	h, err := r.open(id)
 	if err != nil {
 		return nil, err
@@ -47,7 +51,7 @@ func (r *Runtime) tree(id string, open func(*record) (*os.File, error)) (*transf
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
 	}
-	root, err := open(rec)
+	root, err := open(rec.Pid, rec.StartTime)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the root of container %s: %w", id, err)
 	}
@@ -57,14 +61,14 @@ func (r *Runtime) tree(id string, open func(*record) (*os.File, error)) (*transf
 	return transfer.NewRoot(root, rec.UIDs, rec.GIDs), nil
 }
 
-// openProc opens a file that the kernel keeps of the container's first process.
-func (rec *record) openProc(name string, flags int) (*os.File, error) {
-	pidfd, err := openProcess(rec.Pid, rec.StartTime)
+// openProc opens a file that the kernel keeps of a container's first process.
+func openProc(pid int, start uint64, name string, flags int) (*os.File, error) {
+	pidfd, err := openProcess(pid, start)
 	if err != nil {
 		return nil, err
 	}
 	defer pidfd.Close()
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", rec.Pid, name), flags|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", pid, name), flags|unix.O_CLOEXEC, 0)
 	if ended(pidfd) { // what was opened may be another process's
 		if err == nil {
 			unix.Close(fd)

@@ -106,7 +106,7 @@ func hostConfig(f Facts) HostConfig {
 		GroupAdd: s.GroupAdd, IpcMode: cmp.Or(s.Ipc, "private"), OomScoreAdj: s.OomScoreAdj, PidMode: s.Pid,
 		Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, SecurityOpt: s.SecurityOpt, Tmpfs: tmpfs(f),
 		UTSMode: s.Uts, UsernsMode: s.UserNSMode, ShmSize: cmp.Or(int64(s.ShmSize), shmSize), Sysctls: s.Sysctls,
-		Runtime: cmp.Or(s.Runtime, "native"), Init: s.Init, Annotations: s.Annotations,
+		Runtime: cmp.Or(i.Runtime, s.Runtime, "native"), Init: s.Init, Annotations: s.Annotations,
 	}
 	if i.HostUserNS {
 		h.UsernsMode = "host"

@@ -37,7 +37,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.files, "files", 3, "")
 	err := f.Parse(args)
 	if o.argv = f.Args(); err == nil && (o.pidFile == "" || o.files < 3 || len(o.argv) == 0) {
-		err = errors.New("usage: parent --pid-file FILE --files N -- PROGRAM ARGS...")
+		err = errors.New("usage: parent --pid-file FILE --files N -- PROGRAM [ARG]")
 	}
 	return o, err
 }

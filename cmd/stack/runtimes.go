@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"stack/runtime/external"
+	"stack/runtime/native"
+	"stack/runtime/native/metrics"
+	"stack/runtime/native/transfer"
+	"stack/scheduler"
+	"stack/spec"
+)
+
+// runtimes run the containers of a project.
+type runtimes struct {
+	external.Choice
+	native *native.Runtime
+	host   *native.Foreign
+}
+
+// runtimes opens a project's; o needs neither Root nor Stats.
+func (a *app) runtimes(s *scheduler.Store, o native.Options) *runtimes {
+	o.Root, o.Stats = s.Containers(), metrics.Read
+	c := &runtimes{native: native.New(o), host: &native.Foreign{ReadStats: metrics.Read}}
+	others := external.Options{Root: s.ForeignContainers(), Host: c.host, Log: o.Log}
+	if self, err := os.Executable(); err == nil {
+		others.Parent = []string{filepath.Join(filepath.Dir(self), "stack-shim"), "parent"}
+	}
+	c.Choice = external.Choice{Native: c.native, Others: external.New(others)}
+	return c
+}
+
+// Root opens the file system that a container's first process sees; see
+// native.Runtime.Root.
+func (c *runtimes) Root(ctx context.Context, id string) (*transfer.Root, error) {
+	if !c.Foreign(id) {
+		return c.native.Root(ctx, id)
+	}
+	p, err := c.Others.First(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.host.Root(p.Pid, p.StartTime, p.UIDs, p.GIDs)
+}
+
+// Bare opens it without what is mounted; see native.Runtime.Bare.
+func (c *runtimes) Bare(ctx context.Context, id string) (*transfer.Root, error) {
+	if !c.Foreign(id) {
+		return c.native.Bare(ctx, id)
+	}
+	p, err := c.Others.First(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.host.Bare(p.Pid, p.StartTime, p.UIDs, p.GIDs)
+}
+
+func runtimeFlag(f *pflag.FlagSet, name *string) {
+	f.StringVar(name, "runtime", "", "OCI runtime for services that name none: runc, crun, runsc or a path")
+}
+
+// useRuntime gives the services that name no runtime that one.
+func useRuntime(st *spec.Stack, name string) {
+	for key, svc := range st.Services {
+		if svc.Runtime == "" {
+			svc.Runtime = name
+			st.Services[key] = svc
+		}
+	}
+}
