@@ -33,6 +33,8 @@ type LiveSource struct {
 	Services []string `json:",omitempty"`
 	NoDeps   bool     `json:",omitempty"`
 	Strict   bool     `json:",omitempty"`
+	// Runtime is the command line's for services that name none.
+	Runtime string `json:",omitempty"`
 	// Environ are the variables of the command's environment that the files named
 	// then, Others the names of those that they did not: what one of these holds
 	// was never meant for the stack.

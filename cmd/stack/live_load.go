@@ -82,6 +82,7 @@ func (r liveRequest) carryOut(ctx context.Context, a *app) (liveAnswer, error) {
 		answer.Problem = problem(err)
 		return answer, nil
 	}
+	useRuntime(st, r.Source.Runtime)
 	named := namedIn(st)
 	answer.Others = slices.DeleteFunc(slices.Clone(r.Source.Others), func(name string) bool { return !named[name] })
 	answer.Spec, err = spec.Encode(st)

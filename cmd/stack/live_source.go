@@ -11,14 +11,14 @@ import (
 )
 
 // liveSource is how a loaded stack is loaded again by the controller.
-func (a *app) liveSource(st *spec.Stack, cmd scheduler.Command) (*scheduler.LiveSource, error) {
+func (a *app) liveSource(st *spec.Stack, cmd scheduler.Command, runtime string) (*scheduler.LiveSource, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, err
 	}
 	src := &scheduler.LiveSource{
 		Dir: dir, Files: a.files, EnvFiles: a.envFiles, Profiles: a.profiles, ProjectDir: a.dir,
-		Services: cmd.Services, NoDeps: cmd.NoDeps, Strict: cmd.Strict,
+		Services: cmd.Services, NoDeps: cmd.NoDeps, Strict: cmd.Strict, Runtime: runtime,
 	}
 	named := namedIn(st)
 	for _, entry := range os.Environ() {

@@ -136,7 +136,7 @@ func (o *upOptions) follow(a *app, st *spec.Stack) (err error) {
 	case !wanted || !a.canLive(st):
 		return nil
 	}
-	src, err := a.liveSource(st, o.cmd)
+	src, err := a.liveSource(st, o.cmd, o.runtime)
 	if detached {
 		o.cmd.Live = src
 	} else {
