@@ -32,10 +32,18 @@ type options struct {
 	stack    string
 	docker   string
 	only     string
+	reload   bool
 	timeout  time.Duration
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "inside" {
+		if err := inside(os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "stackbench: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:])
 	stop()
@@ -66,6 +74,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.stack, "stack", beside("stack"), "the stack binary")
 	f.StringVar(&o.docker, "docker", "auto", "measure docker compose: auto or no")
 	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets")
+	f.BoolVar(&o.reload, "reload", false, "only how saved files reach running replicas")
 	f.DurationVar(&o.timeout, "timeout", 170*time.Second, "give up and clean up after this long")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -109,6 +118,9 @@ func bench(ctx context.Context, o options) error {
 	defer d.close()
 	fmt.Printf("%sfiles:   %s\n", machine(), d)
 	s := newStack(o.stack, d)
+	if o.reload {
+		return reload(ctx, s, d)
+	}
 	floor, err := newFloor(d)
 	if err != nil {
 		return err
