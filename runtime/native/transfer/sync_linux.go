@@ -45,7 +45,7 @@ func (r *Root) Sync(ctx context.Context, target string, from *Root, paths []stri
 		return errors.New("the container has no root user")
 	}
 	return rootfs.As(uid, gid, func() error {
-		s := &syncer{root: r, opts: o, here: lastDirectory{root: from.fd()}}
+		s := &syncer{root: r, opts: o, here: lastDirectory{root: from.fd()}, uid: uid, gid: gid}
 		defer s.here.close()
 		defer s.there.close()
 		top, err := s.top(path.Join("/", target))
@@ -64,6 +64,8 @@ type syncer struct {
 	dir         int
 	opts        SyncOptions
 	here, there lastDirectory
+	uid, gid    uint32 // of what it makes
+	content     []byte // of one file after the other
 }
 
 // lastDirectory keeps the directory that was opened last below root: neighbours come
@@ -72,6 +74,7 @@ type lastDirectory struct {
 	root int
 	name string // "" for none
 	fd   int
+	stat *unix.Stat_t // once asked for
 }
 
 // open gives a directory that stays open until the next call.
@@ -87,10 +90,25 @@ func (d *lastDirectory) open(name string) (int, error) {
 	return fd, err
 }
 
+// owner is whose the directory is that fd refers to; it is asked once for the one
+// that stays open.
+func (d *lastDirectory) owner(fd int) (*unix.Stat_t, error) {
+	kept := d.name != "" && d.fd == fd
+	if kept && d.stat != nil {
+		return d.stat, nil
+	}
+	st := new(unix.Stat_t)
+	err := unix.Fstat(fd, st)
+	if kept && err == nil {
+		d.stat = st
+	}
+	return st, err
+}
+
 func (d *lastDirectory) close() {
 	if d.name != "" {
 		unix.Close(d.fd)
-		d.name = ""
+		d.name, d.stat = "", nil
 	}
 }
 
@@ -113,7 +131,7 @@ func (s *syncer) top(name string) (int, error) {
 // change its kind; then directories before what they hold.
 func (s *syncer) all(ctx context.Context, paths []string) error {
 	paths = slices.Sorted(slices.Values(paths))
-	var there []string
+	var there []existing
 	var errs []error
 	fail := func(name string, err error) {
 		if err != nil {
@@ -124,21 +142,21 @@ func (s *syncer) all(ctx context.Context, paths []string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		switch gone, err := s.gone(name); {
+		switch kind, err := s.kind(name); {
 		case err != nil:
 			fail(name, err)
-		case gone:
+		case kind == 0:
 			fail(name, s.remove(s.named(name)))
 		default:
-			there = append(there, name)
+			there = append(there, existing{name, kind})
 		}
 	}
 	s.here.close() // what was looked at may be another one by now
-	for _, name := range slices.Backward(there) {
+	for _, e := range slices.Backward(there) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		fail(name, s.one(name))
+		fail(e.name, s.one(e))
 	}
 	return errors.Join(errs...)
 }
@@ -146,30 +164,40 @@ func (s *syncer) all(ctx context.Context, paths []string) error {
 // named is what a path is called in the container.
 func (s *syncer) named(name string) string { return cmp.Or(s.opts.As, name) }
 
-func (s *syncer) gone(name string) (bool, error) {
+// existing is a path of the source with its kind, a bit of S_IFMT.
+type existing struct {
+	name string
+	kind uint32
+}
+
+// kind is 0 for what is gone.
+func (s *syncer) kind(name string) (uint32, error) {
 	if !fs.ValidPath(name) {
-		return false, errors.New("the name leads out of the directory")
+		return 0, errors.New("the name leads out of the directory")
 	}
+	var st unix.Stat_t
 	dir, err := s.here.open(path.Dir(name))
 	if err == nil {
-		_, err = lstat(dir, path.Base(name))
-	}
-	if err == nil {
-		return false, nil
+		err = unix.Fstatat(dir, path.Base(name), &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	// A directory on the way may have become a file, or a link.
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return true, nil
+		return 0, nil
 	}
-	return false, err
+	return st.Mode & unix.S_IFMT, err
 }
 
-// one brings a path that exists.
-func (s *syncer) one(name string) error {
+// one brings a path that exists. What is no regular file is not opened but to look
+// at: a FIFO would wait, a device might do something.
+func (s *syncer) one(e existing) error {
+	name, flags := e.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC
+	if e.kind == unix.S_IFREG {
+		flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	}
 	dir, err := s.here.open(path.Dir(name))
 	src := -1
 	if err == nil {
-		src, err = openPath(dir, path.Base(name))
+		src, err = unix.Openat(dir, path.Base(name), flags, 0)
 	}
 	if errors.Is(err, unix.ENOENT) {
 		return nil // gone since: an event will tell
@@ -183,8 +211,8 @@ func (s *syncer) one(name string) error {
 		return err
 	}
 	kind := st.Mode & unix.S_IFMT
-	if kind != unix.S_IFREG && kind != unix.S_IFDIR && kind != unix.S_IFLNK {
-		return nil
+	if kind != e.kind || kind != unix.S_IFREG && kind != unix.S_IFDIR && kind != unix.S_IFLNK {
+		return nil // of another kind since: an event will tell
 	}
 	if name == "." {
 		return nil
@@ -210,7 +238,7 @@ func (s *syncer) parent(dir string) (int, error) {
 	if !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}
-	if err := s.one(dir); err != nil {
+	if err := s.one(existing{dir, unix.S_IFDIR}); err != nil {
 		return -1, err
 	}
 	return s.there.open(dir)
@@ -245,12 +273,9 @@ func (s *syncer) makeDirectory(parent int, name string, mode uint32) (int, error
 
 // inherit gives what was just made, and is held open, to the directory's owner.
 func (s *syncer) inherit(parent, fd int) error {
-	var dir, own unix.Stat_t
-	if err := errors.Join(unix.Fstat(parent, &dir), unix.Fstat(fd, &own)); err != nil {
+	dir, err := s.there.owner(parent)
+	if err != nil || dir.Uid == s.uid && dir.Gid == s.gid || !s.root.holds(dir.Uid, dir.Gid) {
 		return err
-	}
-	if dir.Uid == own.Uid && dir.Gid == own.Gid || !s.root.holds(dir.Uid, dir.Gid) {
-		return nil
 	}
 	return unix.Fchownat(fd, "", int(dir.Uid), int(dir.Gid), unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
 }
@@ -309,6 +334,11 @@ func (s *syncer) replace(parent int, name string, mk func(temporary string) erro
 			}
 		}
 	}
+	return s.put(parent, name, mk)
+}
+
+// put is replace for a name that nothing has, or nothing of worth.
+func (s *syncer) put(parent int, name string, mk func(temporary string) error) error {
 	temporary := temporaryName()
 	err := mk(temporary)
 	if err == nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -322,3 +323,47 @@ func TestSyncLeavesMounts(t *testing.T) {
 }
 
 func tenSeconds() time.Time { return time.Unix(10, 0) }
+
+// BenchmarkSync brings a thousand files that are there already, and that are not.
+func BenchmarkSync(b *testing.B) {
+	for _, fresh := range []bool{false, true} {
+		name := map[bool]string{false: "rewritten", true: "new"}[fresh]
+		b.Run(name, func(b *testing.B) { benchmarkSync(b, fresh) })
+	}
+}
+
+func benchmarkSync(b *testing.B, fresh bool) {
+	dir, here := b.TempDir(), b.TempDir()
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	root := NewRoot(newFile(fd, dir), nil, nil)
+	defer root.Close()
+	var names []string
+	for n := range 1000 {
+		name := fmt.Sprintf("d%d/f%d", n/50, n)
+		names = append(names, name)
+		if err := errors.Join(os.MkdirAll(filepath.Join(here, filepath.Dir(name)), 0o755),
+			os.WriteFile(filepath.Join(here, name), make([]byte, 2000), 0o644)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	source, err := HostDirectory(here)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer source.Close()
+	for b.Loop() {
+		if fresh {
+			b.StopTimer()
+			if err := os.RemoveAll(filepath.Join(dir, "srv")); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		if err := root.Sync(b.Context(), "/srv", source, names, SyncOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
