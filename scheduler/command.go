@@ -24,7 +24,9 @@ const (
 	VerbWait    Verb = "wait"
 	VerbLive    Verb = "live"    // follows the stack file until its client goes
 	VerbApprove Verb = "approve" // of a live edit that waits
-	VerbWatch   Verb = "watch"   // carries out develop.watch until its client goes
+	// VerbRollback takes services back to an earlier revision; see Returns.
+	VerbRollback Verb = "rollback"
+	VerbWatch    Verb = "watch" // carries out develop.watch until its client goes
 )
 
 // Command is one request of a person to the controller. It edits the wish; the
@@ -63,6 +65,8 @@ type Command struct {
 	Timeout *time.Duration `json:",omitempty"`
 	Signal  string         `json:",omitempty"`
 	Run     *RunOptions    `json:",omitempty"`
+	// Revision is the number of the one to go back to; 0 is the one before.
+	Revision int `json:",omitempty"`
 	// Since is when a watch began that another controller's end interrupted.
 	Since time.Time `json:",omitzero"`
 	// Live is the source of a live, or one that an up wants to be followed from now

@@ -85,6 +85,15 @@ func (c *Controller) dispatch(ctx context.Context, cmd Command, reply func(Reply
 		return c.approve(ctx, cmd)
 	case VerbWatch:
 		return c.watchFiles(ctx, cmd, reply)
+	case VerbRollback:
+		about, warnings, err := c.applyRollback(cmd)
+		for _, text := range warnings {
+			reply(Reply{Warning: text})
+		}
+		if err != nil {
+			return err
+		}
+		return c.follow(ctx, cmd, about)
 	}
 	about, err := c.apply(cmd)
 	if err != nil {

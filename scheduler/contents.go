@@ -13,7 +13,7 @@ import (
 // The contents of secrets and configs that come from the environment or the file
 // itself stay in the wish: what is recorded of a container names them by digest.
 // A content that a newer file replaced is kept in Wish.Contents for as long as a
-// container needs it to restart as it was.
+// container needs it to restart as it was, or a failed update to be rolled back.
 
 func contentDigest(content string) string {
 	sum := sha256.Sum256([]byte(content))
@@ -78,13 +78,23 @@ func (c *Controller) keepContents(w *Wish) {
 	if len(held) == 0 {
 		return
 	}
+	need := func(digest string) {
+		if text, ok := held[digest]; ok {
+			if w.Contents == nil {
+				w.Contents = map[string]string{}
+			}
+			w.Contents[digest] = text
+		}
+	}
 	for id := range c.instances {
 		for _, digest := range c.Store.contentsOf(id) {
-			if text, ok := held[digest]; ok {
-				if w.Contents == nil {
-					w.Contents = map[string]string{}
-				}
-				w.Contents[digest] = text
+			need(digest)
+		}
+	}
+	for _, h := range c.histories {
+		if r := h.Revision(h.Good); r != nil {
+			for _, digest := range r.Secrets {
+				need(digest)
 			}
 		}
 	}

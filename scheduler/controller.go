@@ -100,6 +100,7 @@ type Controller struct {
 	images    map[string]image.Image       // by service, of the last resolution
 	looked    map[string]bool              // services whose last up is to see a changed image
 	sources   map[string]map[string]string // by service, digests of the images it mounts, by reference
+	histories map[string]*History          // by service, without recipes
 	inFlight  map[string]Op
 	failed    map[string]string
 	left      map[string]bool // networks and volumes that a down left to who needs them
@@ -165,6 +166,12 @@ func NewController(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	if c.made, err = cfg.Store.loadNetworks(); err != nil {
+		return nil, err
+	}
+	if c.histories, err = cfg.Store.Histories(); err != nil {
+		return nil, err
+	}
+	if err := c.goOn(); err != nil {
 		return nil, err
 	}
 	all, err := cfg.Store.Instances()
@@ -239,8 +246,10 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 	defer c.mu.Unlock()
 	now := c.Now()
 	c.observe(ctx, now)
+	c.noteRevisions()
 	seen := c.observed()
 	c.plan = Reconcile(c.want, seen, now)
+	c.noteProgress()
 	for _, op := range c.plan.Ops {
 		if len(op.After) == 0 {
 			c.begin(ctx, op)

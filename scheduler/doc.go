@@ -26,6 +26,6 @@
 //	                                     stopping ── Exited ──▶ exited ── Start ──▶ running
 //
 // Files: wish.go observed.go plan.go reconcile.go instance.go graph.go restart.go
-// probe.go rollout*.go foresee.go translate*.go compute; controller.go execute*.go health.go store.go
-// event.go act. scheduler/api carries commands and events over a unix socket.
+// probe.go rollout*.go restore.go foresee.go translate*.go compute; controller.go execute*.go health.go store.go
+// event.go revision*.go rollback.go act. scheduler/api carries commands and events over a unix socket.
 package scheduler

@@ -13,6 +13,7 @@ import (
 // is about. It is pure; the instances' own marks (held, paused, discarded) are the
 // controller's to set.
 func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error) {
+	before := w.Stack
 	w.Sequence++
 	w.Services = maps.Clone(w.Services)
 	if w.Services == nil {
@@ -50,7 +51,9 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 	if e.err != nil {
 		return Wish{}, nil, e.err
 	}
-	return e.w, selected, nil
+	var err error
+	e.w.Stack, err = carry(before, st, e.w.Services)
+	return e.w, selected, err
 }
 
 type editor struct {
@@ -122,7 +125,7 @@ func (e *editor) up(selected []string) []string {
 			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Strict: e.cmd.Strict || sw.Strict && e.cmd.Verb == VerbScale, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
 		}
 		if e.cmd.Verb == VerbScale && existed {
-			next.Hash = sw.Hash
+			next.Hash, next.Rollback = sw.Hash, sw.Rollback
 		} else {
 			e.configured(s, &next)
 		}
@@ -134,7 +137,7 @@ func (e *editor) up(selected []string) []string {
 		}
 		if e.cmd.Verb == VerbScale {
 			next.Start = max(sw.Start, 1)
-			next.NoRecreate = true
+			next.NoRecreate = sw.NoRecreate || !existed // what an update has begun goes on
 		}
 		if e.cmd.ForceRecreate && isNamed || e.cmd.AlwaysDeps && !isNamed {
 			next.Recreate = e.w.Sequence

@@ -63,6 +63,8 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.promote(op)
 	case OpUpdate:
 		return c.refresh(ctx, op)
+	case OpRollback:
+		return c.rollBack(op)
 	case OpStart:
 		return c.start(ctx, op)
 	case OpStop:

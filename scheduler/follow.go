@@ -28,6 +28,9 @@ func (c *Controller) follow(ctx context.Context, cmd Command, about subject) err
 			return c.workDone(about)
 		}
 		done, err := c.settled(services)
+		if done {
+			err = errors.Join(c.undone(about), err)
+		}
 		if err != nil || !done {
 			return done, err
 		}

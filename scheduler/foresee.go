@@ -70,6 +70,10 @@ func newModel(want Want, seen Observed, now time.Time) *model {
 	m.seen.Networks, m.seen.Volumes = clone(seen.Networks), clone(seen.Volumes)
 	m.seen.Digests, m.seen.Sources = clone(seen.Digests), clone(seen.Sources)
 	m.seen.InFlight, m.seen.Failed, m.seen.Instances = nil, nil, nil
+	m.seen.Updates = map[string]Update{}
+	for name, u := range seen.Updates {
+		m.seen.Updates[name] = Update{Sequence: u.Sequence} // nothing fails here
+	}
 	for _, i := range seen.Instances {
 		c := *i
 		if c.State == StateRunning {

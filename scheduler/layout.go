@@ -13,6 +13,7 @@ import (
 //	RUN/PROJECT/instances/ID/         streams, exit.json, process.json
 //	LIB/projects/PROJECT/wish.json    what people asked for
 //	LIB/projects/PROJECT/instances/   one file a container
+//	LIB/projects/PROJECT/revisions/   one file a service
 //	LIB/projects/PROJECT/layers/ID/   upper and work directories, container.json
 //	LIB/projects/PROJECT/logs/        ID.log, ID.log.1, …
 //	LIB/projects/PROJECT/events.jsonl journal

@@ -98,6 +98,7 @@ func (c *Controller) observed() Observed {
 	seen := Observed{
 		Networks: c.seenNetworks(), Volumes: c.seenVolumes(),
 		Digests: map[string]string{}, Sources: map[string]map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
+		Updates: updates(c.histories),
 	}
 	for _, i := range c.instances {
 		seen.Instances = append(seen.Instances, i)

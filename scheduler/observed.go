@@ -19,11 +19,21 @@ type Observed struct {
 	// Sources are the digests of the images that a service mounts, by service and
 	// reference.
 	Sources map[string]map[string]string
+	// Updates are the services whose present configuration has not proved itself yet.
+	Updates map[string]Update
 	// InFlight are the IDs of operations under way, and the services they serve.
 	InFlight map[string]string
 	// Failed are operations that ended with an error that only a new command may
 	// retry: operation ID to message.
 	Failed map[string]string
+}
+
+// Update is the way of a service to its present configuration.
+type Update struct {
+	// Sequence is the command by which that came.
+	Sequence uint64
+	// Good is the number of the revision to go back to, 0 for none.
+	Good int
 }
 
 // replicas returns the numbered instances of a service, lowest number first, and

@@ -18,11 +18,12 @@ const (
 	OpVolumeRemove  Kind = "remove volume"
 	OpImage         Kind = "resolve image"
 	OpCreate        Kind = "create"
-	OpHook          Kind = "prepare" // makes the container of a pre_start hook
-	OpReplace       Kind = "replace" // a stale replica by a fresh one of its number
-	OpSurge         Kind = "add"     // a fresh replica that is to take a stale one's place
-	OpPromote       Kind = "promote" // one that took it gets the name
-	OpUpdate        Kind = "update"  // settings of a container, which goes on
+	OpHook          Kind = "prepare"   // makes the container of a pre_start hook
+	OpReplace       Kind = "replace"   // a stale replica by a fresh one of its number
+	OpSurge         Kind = "add"       // a fresh replica that is to take a stale one's place
+	OpPromote       Kind = "promote"   // one that took it gets the name
+	OpUpdate        Kind = "update"    // settings of a container, which goes on
+	OpRollback      Kind = "roll back" // a service to revision Number
 	OpStart         Kind = "start"
 	OpStop          Kind = "stop"
 	OpRemove        Kind = "remove"
@@ -58,6 +59,8 @@ type Status struct {
 	Waiting string
 	// Failed says why it cannot go on before a person acts.
 	Failed string
+	// Update tells how far an update is that is not over yet, or ends just now.
+	Update UpdateState `json:",omitempty"`
 }
 
 // Plan is the difference between wish and world.

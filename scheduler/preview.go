@@ -79,6 +79,11 @@ func (s *Store) look(want Want, now time.Time) (Observed, error) {
 		seen.Networks[key] = n.Hash
 	}
 	seen.Volumes = s.Layout.hashesOf(want.Volumes)
+	histories, err := s.Histories()
+	if err != nil {
+		return seen, err
+	}
+	seen.Updates = updates(histories)
 	seen.Instances, err = s.Current(now)
 	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
 	return seen, err

@@ -36,6 +36,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 	ready := p.gate(name, sw)
 	hooks := p.prepare(name, sw, keep, ready)
 	roll := p.newRollout(name, sw, keep, surges)
+	defer roll.report(keep)
 	used := map[int]bool{}
 	for _, r := range keep {
 		used[r.Number] = true
@@ -146,6 +147,8 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 		return "an image that it mounts changed"
 	case p.strayed(r):
 		return "who it shares namespaces with runs in another user namespace by now"
+	case p.retried(r, sw):
+		return "it did not get well, and up was asked again"
 	}
 	return ""
 }

@@ -2,12 +2,8 @@ package scheduler
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"slices"
 	"time"
-
-	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // A rollout replaces the stale replicas of a service, some at a time, each lot once
@@ -18,44 +14,53 @@ import (
 //	             remove the stale one ──▶ promote: the surge takes its name
 //
 // A replica is proved when it runs, is healthy if it is checked, and has been
-// running for update_config.monitor.
+// running for update_config.monitor. When too many fail the rollout pauses, or the
+// service returns to its last good revision, which is a rollout again.
 type rollout struct {
 	p       *planner
 	service string
 	sw      ServiceWish
-	config  types.UpdateConfig
+	config  RolloutSettings
 	// order says how, for the cause of the operations.
 	order      string
 	startFirst bool
-	// free is how many more replicas may begin to be replaced. A rollout that is not
+	// begins are the replicas that begin to be replaced now. A rollout that is not
 	// limited is Compose's: all at once, stop-first.
 	limited bool
-	free    int
+	begins  map[string]bool
 	halted  string // why no further replica begins
+	returns bool   // since the service is to be rolled back
 	surges  map[string]*Instance
+	// stale is set while a replica is to be replaced, underway until all have proved
+	// themselves.
+	stale    bool
+	underway bool
+	update   Update
 }
 
 // newRollout looks at how far the rollout of a service is. keep are its replicas,
 // surges those that are to take the place of one of them, by that one's ID.
 func (p *planner) newRollout(name string, sw ServiceWish, keep []*Instance, surges map[string]*Instance) *rollout {
 	r := &rollout{p: p, service: name, sw: sw, surges: surges}
-	stale := slices.ContainsFunc(keep, func(i *Instance) bool { return p.stale(i, sw) != "" })
-	if !stale {
+	r.stale = slices.ContainsFunc(keep, func(i *Instance) bool { return p.stale(i, sw) != "" })
+	r.update, r.underway = p.seen.Updates[name]
+	if !r.stale && !r.underway {
 		return r
 	}
-	declared := r.configure(keep)
-	if r.limited = declared || r.startFirst; r.limited {
-		r.count(keep)
+	r.configure(keep)
+	r.limited = r.config.Declared || r.startFirst
+	first := r.update.Good == 0 && sw.Rollback == nil
+	if r.limited && (r.stale || !first) {
+		r.judge(r.count(keep))
 	}
 	return r
 }
 
-// configure reads update_config and chooses the order; it reports whether the file
-// says anything.
-func (r *rollout) configure(keep []*Instance) (declared bool) {
+// configure reads what the file says and chooses the order.
+func (r *rollout) configure(keep []*Instance) {
 	svc := r.p.want.Stack.Services[r.service]
-	if declared = svc.Deploy != nil && svc.Deploy.UpdateConfig != nil; declared {
-		r.config = *svc.Deploy.UpdateConfig
+	if r.config = updateSettings(svc.Deploy); r.sw.Rollback != nil {
+		r.config = r.sw.Rollback.Settings
 	}
 	never, rather := r.p.alone(svc), unproven(svc, keep)
 	switch reason := cmp.Or(never, rather); {
@@ -66,33 +71,19 @@ func (r *rollout) configure(keep []*Instance) (declared bool) {
 	default:
 		r.order = "stop-first as " + reason
 	}
-	return declared
 }
 
-// parallel is how many replicas are replaced at a time: one, unless the file says
-// otherwise; there 0 means all.
-func (r *rollout) parallel() int {
-	switch n := r.config.Parallelism; {
-	case n == nil:
-		return 1
-	case *n == 0 || *n > math.MaxInt32:
-		return math.MaxInt32
-	default:
-		return int(*n)
-	}
-}
-
-// count finds how many replicas may begin now.
-func (r *rollout) count(keep []*Instance) {
-	r.free = r.parallel()
+// count finds which replicas may begin now, and returns the fresh ones that failed.
+func (r *rollout) count(keep []*Instance) (failed []*Instance) {
+	free := r.config.parallel()
 	var newest time.Time
-	failed := 0
+	var waiting []*Instance
 	look := func(i *Instance) {
 		switch {
 		case r.failed(i):
-			failed++
+			failed = append(failed, i)
 		case !r.proved(i):
-			r.free--
+			free--
 			r.p.wait(r.service, "container "+i.Name+" to prove itself")
 		}
 		if i.Replaces && i.Started.After(newest) {
@@ -104,51 +95,22 @@ func (r *rollout) count(keep []*Instance) {
 			look(i)
 		} else if surge := r.surges[i.ID]; surge != nil && r.p.stale(surge, r.sw) == "" {
 			if look(surge); r.proved(surge) {
-				r.free-- // until it has taken its place
+				free-- // until it has taken its place
 			}
 		} else if !i.live() || i.State == StateStopping {
-			r.free-- // on its way
+			free-- // on its way
+		} else {
+			waiting = append(waiting, i)
 		}
 	}
-	if failed > 0 && float64(failed)/float64(max(1, r.sw.Scale)) > float64(r.config.MaxFailureRatio) && r.config.FailureAction != "continue" {
-		r.halted = fmt.Sprintf("its update is paused: %d of %d replicas failed", failed, r.sw.Scale)
-	}
-	if pause := time.Duration(r.config.Monitor) + time.Duration(r.config.Delay); !newest.IsZero() && r.config.Delay > 0 {
+	if pause := r.config.Monitor + r.config.Delay; !newest.IsZero() && r.config.Delay > 0 {
 		if left := newest.Add(pause).Sub(r.p.now); left > 0 {
-			r.free = 0
+			free = 0
 			r.p.plan.requeue(left)
 		}
 	}
-}
-
-// proved reports whether a fresh replica serves as it should.
-func (r *rollout) proved(i *Instance) bool {
-	switch {
-	case r.sw.Goal != GoalRun, i.Held, completed(i):
-		return true
-	case i.State == StatePaused:
-		return true
-	case i.fitness(false) != ready:
-		return false
-	}
-	left := i.Started.Add(time.Duration(r.config.Monitor)).Sub(r.p.now)
-	if left > 0 {
-		r.p.plan.requeue(left)
-	}
-	return left <= 0
-}
-
-// failed reports whether a fresh replica did not become what it should.
-func (r *rollout) failed(i *Instance) bool {
-	switch {
-	case i.Held, i.Error != "" && i.FailedSeq < r.sw.Start: // to be started again
-		return false
-	case i.Error != "", i.Health == HealthUnhealthy, i.State == StateRestarting:
-		return true
-	case i.State == StateExited:
-		return !completed(i) && i.reached() >= r.sw.Start
-	}
-	return i.Restarts > 0 && r.p.now.Sub(i.Started) < time.Duration(r.config.Monitor)
+	r.begins = r.first(waiting, free)
+	return failed
 }
 
 // next plans what comes for one stale replica.
@@ -162,17 +124,14 @@ func (r *rollout) next(i *Instance, cause string, after []string, hooks *prepara
 	case !r.limited:
 		r.p.replace(i, cause+", "+r.order, after, hooks)
 	case r.halted != "":
-		r.p.fail(r.service, r.halted)
 		r.p.tend(i)
-	case r.free <= 0:
+	case !r.begins[i.ID]:
 		r.p.wait(r.service, "its other replicas to be updated")
 		r.p.tend(i)
 	case r.startFirst:
-		r.free--
 		r.add(i, cause+", "+r.order, after)
 		r.p.tend(i)
 	default:
-		r.free--
 		r.p.replace(i, cause+", "+r.order, after, hooks)
 	}
 }
@@ -202,7 +161,9 @@ func (r *rollout) handOver(i, surge *Instance, cause string, after []string, hoo
 		end := r.p.remove(i, "container "+surge.Name+" takes its place", nil)
 		r.p.promote(surge, []string{end})
 	case r.failed(surge):
-		r.p.fail(r.service, cmp.Or(r.halted, "its update is incomplete")+": container "+surge.Name+" is not ready"+lastProbe(surge))
+		if r.halted == "" {
+			r.p.fail(r.service, "its update is incomplete: "+complaint(surge))
+		}
 		r.p.tend(i)
 	default:
 		r.p.wait(r.service, "container "+surge.Name+" to prove itself")

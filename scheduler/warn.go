@@ -19,6 +19,10 @@ func (c *Controller) tell(cmd Command, reply func(Reply)) {
 func noticed(ev Event) []Reply {
 	var out []Reply
 	for _, w := range ev.Warnings {
+		if ev.Type != "container" {
+			out = append(out, Reply{Warning: w})
+			continue
+		}
 		out = append(out, Reply{Warning: "container " + ev.Name + ": " + w})
 	}
 	return out

@@ -64,6 +64,21 @@ type ServiceWish struct {
 	Grace *time.Duration `json:",omitempty"`
 	// RenewVolumes gives replaced replicas fresh anonymous volumes (-V).
 	RenewVolumes bool
+	// Rollback is set from the return to an earlier revision until the next up of this
+	// service: Stack has the service as it was then, whatever file a command brings.
+	Rollback *Rollback `json:",omitempty"`
+}
+
+// Rollback is a return from one revision of a service to another.
+type Rollback struct {
+	// Sequence is that of the return itself, which is a command even where nobody
+	// asked for it.
+	Sequence uint64
+	From, To int
+	// Cause is why the update to From failed; empty when a person asked.
+	Cause string `json:",omitempty"`
+	// Settings are those of the file that had From.
+	Settings RolloutSettings
 }
 
 // has reports whether s is wished to have replicas.

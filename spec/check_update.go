@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// checkUpdate: what a failed update leads to is known, and built.
+// checkUpdate: what a failed update leads to is known.
 func checkUpdate(m *model, r *report) {
 	actions := map[string][]string{
 		"update_config":   {"pause", "continue", "rollback"},
@@ -14,12 +14,8 @@ func checkUpdate(m *model, r *report) {
 	for _, s := range m.enabled() {
 		for _, key := range []string{"update_config", "rollback_config"} {
 			v := s.v.get("deploy", key, "failure_action")
-			switch text := v.text(); {
-			case text == "":
-			case !slices.Contains(actions[key], text):
+			if text := v.text(); text != "" && !slices.Contains(actions[key], text) {
 				r.add(v.at, "update", fmt.Sprintf("there is no failure action %q", text), hintOf(v, actions[key]))
-			case text == "rollback":
-				r.warn(v.at, "ignored-key", "failure_action rollback pauses a failed update: rolling back is not built yet", "")
 			}
 		}
 	}

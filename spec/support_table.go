@@ -9,7 +9,6 @@ const (
 	oneHost     = "a stack runs on one machine"
 	gpuOpts     = "vendors' specifications of devices take no options"
 	modelRunner = "it takes a runner of models outside the stack; run one as a service and give its address by environment"
-	rollbacks   = "rolling back is not built yet: a failed update pauses"
 )
 
 func topSupport() []support {
@@ -148,7 +147,8 @@ func deploySupport() []support {
 		ok("labels"), // of the service: inspect shows them, containers have labels of their own
 		ok("update_config", "update_config.parallelism", "update_config.delay", "update_config.order",
 			"update_config.monitor", "update_config.max_failure_ratio", "update_config.failure_action"),
-		warn(rollbacks, "rollback_config"),
+		ok("rollback_config", "rollback_config.parallelism", "rollback_config.delay", "rollback_config.order",
+			"rollback_config.monitor", "rollback_config.max_failure_ratio", "rollback_config.failure_action"),
 		warn(oneHost, "placement", "resources.reservations.pids"),
 		requestSupport("resources.reservations.devices"),
 		ok("resources.reservations.generic_resources.[].discrete_resource_spec.kind",

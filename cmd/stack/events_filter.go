@@ -23,7 +23,7 @@ func (f eventFilter) shows(ev scheduler.Event) bool {
 		return false
 	case len(f.services) > 0 && !slices.Contains(f.services, ev.Service):
 		return false
-	case len(f.filters["type"]) == 0 && ev.Type != "container" && ev.Type != "stack" && ev.Action != scheduler.ActionRepair:
+	case len(f.filters["type"]) == 0 && !slices.Contains([]string{"container", "service", "stack"}, ev.Type) && ev.Action != scheduler.ActionRepair:
 		return false
 	}
 	return f.filters.is("type", ev.Type) && f.filters.is("service", ev.Service) &&

@@ -84,6 +84,7 @@ func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Comman
 		for line := range strings.Lines(p.String()) {
 			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
 		}
+		err = a.notes(a.storeOf(st.Name), cmd.Services)
 	case "json":
 		err = json.NewEncoder(a.stdout).Encode(p)
 	default:

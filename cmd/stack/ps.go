@@ -67,7 +67,10 @@ func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
 	if err != nil {
 		return err
 	}
-	return o.print(a.stdout, s, shown)
+	if err := o.print(a.stdout, s, shown); err != nil || o.quiet || o.services || o.format != "table" {
+		return err
+	}
+	return a.notes(s, services)
 }
 
 // choose applies the selection; naming a service that never existed is an error.

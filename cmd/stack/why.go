@@ -36,9 +36,11 @@ type reasons struct {
 	// State is done, working, waiting or failed; Reason says what it waits for or
 	// what failed.
 	State, Reason string
-	Next          []scheduler.Op `json:",omitempty"`
-	Containers    []whyContainer
-	Events        []scheduler.Event
+	// Update tells of an update that did not simply succeed.
+	Update     string         `json:",omitempty"`
+	Next       []scheduler.Op `json:",omitempty"`
+	Containers []whyContainer
+	Events     []scheduler.Event
 }
 
 type whyContainer struct {
@@ -64,6 +66,11 @@ func runWhy(ctx context.Context, a *app, service, format string) error {
 	}
 	r := reasons{Service: service}
 	r.stand(p)
+	h, err := s.LoadHistory(service)
+	if err != nil {
+		return err
+	}
+	r.Update = h.Note()
 	for _, i := range containersOf(list, service) {
 		r.Containers = append(r.Containers, whyOf(i, time.Now()))
 	}

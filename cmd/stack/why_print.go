@@ -17,6 +17,9 @@ func (r *reasons) print(w io.Writer) error {
 		line += ": " + r.Reason
 	}
 	fmt.Fprintln(w, plain(line))
+	if r.Update != "" && r.Update != r.Reason {
+		fmt.Fprintln(w, plain("  update: "+r.Update))
+	}
 	for _, op := range r.Next {
 		fmt.Fprintln(w, plain(fmt.Sprintf("  next: %s %s: %s", op.Kind, op.Target, op.Cause)))
 	}

@@ -1,0 +1,148 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// rollBack performs OpRollback: the wish is what it was before the update that failed.
+func (c *Controller) rollBack(op Op) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sw, wished := c.want.Services[op.Service]
+	if u, underway := updates(c.histories)[op.Service]; !wished || sw.Rollback != nil || !underway || u.Good != op.Number {
+		return nil // a command came between
+	}
+	w, warnings, err := c.takeBack(map[string]int{op.Service: op.Number}, op.Cause)
+	if err != nil {
+		return fmt.Errorf("cannot roll back service %s: %w", op.Service, err)
+	}
+	for _, text := range warnings {
+		c.emit(Event{Type: "service", Service: op.Service, Name: op.Service, Warnings: []string{text}})
+	}
+	return c.adopt(w)
+}
+
+// takeBack returns the wish with services as they were in revisions, by number;
+// called under mu.
+func (c *Controller) takeBack(to map[string]int, cause string) (w Wish, warnings []string, err error) {
+	w = c.want.Wish
+	w.Sequence++
+	w.Services = maps.Clone(w.Services)
+	for _, name := range slices.Sorted(maps.Keys(to)) {
+		h, err := c.Store.LoadHistory(name)
+		if err != nil {
+			return w, nil, err
+		}
+		r := h.Revision(to[name])
+		if r == nil || r.Recipe == nil {
+			return w, nil, fmt.Errorf("revision %d of service %s is not kept", to[name], name)
+		}
+		failing := w.Stack.Services[name].Deploy
+		st, told, err := restore(w.Stack, *r, w.Contents)
+		if err != nil {
+			return w, nil, err
+		}
+		if !c.pin(name, r) {
+			return w, nil, fmt.Errorf("the image of revision %d (%s) is not on this machine any more", r.Number, r.Image)
+		}
+		sw := w.Services[name]
+		sw.Hash, sw.NoRecreate, sw.Recreate = r.Hash, false, 0
+		sw.Rollback = &Rollback{Sequence: w.Sequence, From: h.Current, To: r.Number, Cause: cause, Settings: rollbackSettings(failing)}
+		w.Stack, w.Services[name] = st, sw
+		warnings = append(warnings, told...)
+	}
+	c.keepContents(&w)
+	return w, warnings, nil
+}
+
+// applyRollback is apply for a person's rollback.
+func (c *Controller) applyRollback(cmd Command) (subject, []string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.want.Down || c.want.Stack == nil {
+		return subject{}, nil, errors.New("the project is not up")
+	}
+	to, err := Returns(c.histories, cmd)
+	if err != nil {
+		return subject{}, nil, err
+	}
+	w, warnings, err := c.takeBack(to, "")
+	if err != nil {
+		return subject{}, nil, err
+	}
+	about := subject{services: slices.Sorted(maps.Keys(to)), sequence: w.Sequence}
+	for _, name := range about.services {
+		sw := w.Services[name]
+		sw.Start = w.Sequence
+		if cmd.Timeout != nil {
+			sw.Grace = cmd.Timeout
+		}
+		w.Services[name] = sw
+	}
+	return about, warnings, c.adopt(w)
+}
+
+// Returns chooses the revisions that a rollback leads to: of the services that it
+// names the one before, or the one of its number; without a name it takes back what
+// the last command that changed anything changed.
+func Returns(histories map[string]*History, cmd Command) (map[string]int, error) {
+	to := map[string]int{}
+	services := cmd.Services
+	if len(services) == 0 {
+		services = changedLast(histories)
+	}
+	if len(services) == 0 {
+		return nil, errors.New("there is no earlier revision of any service")
+	}
+	if cmd.Revision != 0 && len(services) != 1 {
+		return nil, errors.New("a revision is one of a single service: name it")
+	}
+	for _, name := range services {
+		h := histories[name]
+		switch {
+		case h == nil:
+			return nil, fmt.Errorf("service %s has no revisions", name)
+		case cmd.Revision != 0 && h.Revision(cmd.Revision) == nil:
+			return nil, fmt.Errorf("revision %d of service %s is not kept", cmd.Revision, name)
+		case cmd.Revision != 0:
+			to[name] = cmd.Revision
+		case h.Before() == nil:
+			return nil, fmt.Errorf("there is no earlier revision of service %s", name)
+		default:
+			to[name] = h.Before().Number
+		}
+	}
+	return to, nil
+}
+
+// changedLast are the services whose present revision is the youngest of all that
+// have an earlier one.
+func changedLast(histories map[string]*History) (names []string) {
+	var newest uint64
+	for _, name := range slices.Sorted(maps.Keys(histories)) {
+		h := histories[name]
+		now := h.Revision(h.Current)
+		if now == nil || h.Before() == nil || now.Sequence < newest {
+			continue
+		}
+		if now.Sequence > newest {
+			newest, names = now.Sequence, nil
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// undone is the error of a command whose update of a service was rolled back.
+func (c *Controller) undone(about subject) error {
+	var errs []error
+	for _, name := range about.services {
+		if back := c.want.Services[name].Rollback; back != nil && back.Cause != "" && back.Sequence > about.sequence {
+			errs = append(errs, fmt.Errorf("service %s: its update was rolled back to revision %d: %s", name, back.To, back.Cause))
+		}
+	}
+	return errors.Join(errs...)
+}
