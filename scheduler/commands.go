@@ -129,16 +129,20 @@ func (c *Controller) apply(cmd Command) (subject, error) {
 	if w.Stack != c.want.Stack {
 		c.keepContents(&w)
 	}
-	c.lookAgain(cmd, services)
+	c.lookAgain(&w, cmd, services)
 	return about, c.adopt(w)
 }
 
 // lookAgain has an up look at the images of its services again.
-func (c *Controller) lookAgain(cmd Command, services []string) {
+func (c *Controller) lookAgain(w *Wish, cmd Command, services []string) {
 	if cmd.Verb != VerbUp && cmd.Verb != VerbCreate && cmd.Verb != VerbRun {
 		return
 	}
 	for _, s := range services {
+		if sw, ok := w.Services[s]; ok {
+			sw.Look = w.Sequence
+			w.Services[s] = sw
+		}
 		c.looked[s] = true
 		if cmd.Verb != VerbRun {
 			delete(c.images, s)

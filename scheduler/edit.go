@@ -125,7 +125,7 @@ func (e *editor) up(selected []string) []string {
 			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Strict: e.cmd.Strict || sw.Strict && e.cmd.Verb == VerbScale, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
 		}
 		if e.cmd.Verb == VerbScale && existed {
-			next.Hash, next.Rollback = sw.Hash, sw.Rollback
+			next.Hash, next.Look, next.Rollback = sw.Hash, sw.Look, sw.Rollback
 		} else {
 			e.configured(s, &next)
 		}

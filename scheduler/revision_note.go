@@ -19,6 +19,7 @@ func (c *Controller) noteRevisions() {
 	if c.want.Down {
 		return
 	}
+	known := true
 	for _, name := range slices.Sorted(maps.Keys(c.want.Services)) {
 		sw := c.want.Services[name]
 		svc, declared := c.want.Stack.Services[name]
@@ -30,6 +31,24 @@ func (c *Controller) noteRevisions() {
 		case resolved && c.looked[name] && !sw.NoRecreate && c.want.Hashes[name] == sw.Hash:
 			c.noteRevision(name, svc, img)
 		}
+		known = known && (resolved || sw.Look <= c.want.Looked || !declared || !sw.Goal.has())
+	}
+	c.noteLook(known)
+}
+
+// noteLook records that the images are known which the last commands asked for: a
+// later controller does not look again.
+func (c *Controller) noteLook(known bool) {
+	newest := c.want.Looked
+	for _, sw := range c.want.Services {
+		newest = max(newest, sw.Look)
+	}
+	if !known || newest == c.want.Looked {
+		return
+	}
+	c.want.Looked = newest
+	if err := c.Store.SaveWish(c.want.Wish); err != nil {
+		c.Log.Error("cannot record that images are known", "error", err)
 	}
 }
 
@@ -209,15 +228,23 @@ func updates(histories map[string]*History) map[string]Update {
 // taken back to: their images are those of the revision, whatever their names mean
 // by now.
 func (c *Controller) goOn() error {
+	for name, sw := range c.want.Services {
+		if sw.Look > c.want.Looked {
+			c.looked[name] = true
+		}
+	}
 	for name, h := range c.histories {
-		if h.Update.Over() && c.want.Services[name].Rollback == nil {
+		back, number := c.want.Services[name].Rollback, h.Current
+		if back != nil {
+			number = back.To
+		} else if h.Update.Over() {
 			continue
 		}
 		full, err := c.Store.LoadHistory(name)
 		if err != nil {
 			return err
 		}
-		if r := full.Revision(full.Current); r != nil {
+		if r := full.Revision(number); r != nil {
 			c.pin(name, r)
 		}
 	}

@@ -46,7 +46,11 @@ func (b *bench) serves(program string, state UpdateState) {
 		}
 	}
 	if err != nil || len(list) != 2 {
-		b.t.Fatalf("%d replicas: %v", len(list), err)
+		h, _ := b.store.LoadHistory("web")
+		for n := range h.Revisions {
+			h.Revisions[n].Recipe = nil
+		}
+		b.t.Fatalf("%d replicas: %v: %+v\n%s", len(list), err, h, b.c.Plan())
 	}
 }
 

@@ -29,6 +29,8 @@ type Wish struct {
 	Contents map[string]string `json:",omitempty"`
 	// Live is followed, without a client.
 	Live *LiveSource `json:",omitempty"`
+	// Looked is the newest command that asked to look for images and has them all.
+	Looked uint64 `json:",omitempty"`
 	// Down removes the whole project: replicas, then networks.
 	Down          bool
 	RemoveVolumes bool
@@ -45,6 +47,8 @@ type ServiceWish struct {
 	// Hash is the configuration that the last up of this service asked for. Another
 	// command may bring a newer file; replicas stay as they are until their own up.
 	Hash string `json:",omitempty"`
+	// Look is the last command that is to see a changed image of it.
+	Look uint64 `json:",omitempty"`
 	// Start is the sequence number of the last up or start: replicas that exited
 	// before it are started again.
 	Start uint64
