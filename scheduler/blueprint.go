@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -18,6 +19,7 @@ type blueprint struct {
 	project *types.Project
 	service types.ServiceConfig // after the options of `run`
 	image   image.Image         // as recorded; zero when the present one is meant
+	files   []spec.File         // that the stack was read from; nil is unknown
 }
 
 // blueprint returns an instance's. It is the present stack's as long as no command
@@ -27,8 +29,8 @@ func (s *Store) blueprint(w Wish, i *Instance) (blueprint, error) {
 	if i.CreatedSeq < w.Sequence && i.Hook == nil {
 		d, err := s.LoadDetails(i.ID)
 		if err == nil {
-			project, err := d.project(w.Stack.Project, w.Contents)
-			return blueprint{project, d.Service, d.Image}, err
+			project, files, err := d.project(w.Stack.Project, w.Contents)
+			return blueprint{project, d.Service, d.Image, files}, err
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return blueprint{}, err
@@ -41,7 +43,7 @@ func (s *Store) blueprint(w Wish, i *Instance) (blueprint, error) {
 	if h := i.Hook; h != nil && h.Step >= len(svc.PreStart) {
 		return blueprint{}, errHookGone(i)
 	}
-	return blueprint{project: w.Stack.Project, service: i.Apply(svc)}, nil
+	return blueprint{project: w.Stack.Project, service: i.Apply(svc), files: w.Stack.Files}, nil
 }
 
 func errNotInFile(service string) error {
@@ -103,16 +105,44 @@ func keep[T any](to, from map[string]T, key string) {
 	}
 }
 
+// recorded is what Details.objects hold: the objects, and where their files lay.
+func recorded(p *types.Project, files []spec.File, svc types.ServiceConfig) *spec.Stack {
+	out := &spec.Stack{Project: objectsOf(p, svc)}
+	if files == nil {
+		return out
+	}
+	out.Files = []spec.File{}
+	paths := map[string]bool{}
+	note := func(path string) {
+		if path != "" && !filepath.IsAbs(path) {
+			path = filepath.Join(p.WorkingDir, path)
+		}
+		paths[path] = true
+	}
+	for _, o := range out.Secrets {
+		note(o.File)
+	}
+	for _, o := range out.Configs {
+		note(o.File)
+	}
+	for _, f := range files {
+		if paths[f.Path] {
+			out.Files = append(out.Files, f)
+		}
+	}
+	return out
+}
+
 // project is the recorded objects among the present services.
-func (d Details) project(now *types.Project, kept map[string]string) (*types.Project, error) {
+func (d Details) project(now *types.Project, kept map[string]string) (*types.Project, []spec.File, error) {
 	if len(d.objects) == 0 {
-		return now, nil
+		return now, nil, nil
 	}
 	st, err := spec.Decode(d.objects)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	unseal(st.Project, now, kept)
 	st.Project.Services = now.Services
-	return st.Project, nil
+	return st.Project, st.Files, nil
 }

@@ -16,6 +16,7 @@ import (
 	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
+	"stack/spec"
 )
 
 // start brings a recorded instance to running. Its failure is the instance's: it
@@ -74,6 +75,7 @@ type launch struct {
 	i *Instance // a copy; what the start adds to it is recorded at its end
 
 	stack *types.Project
+	files []spec.File
 	svc   types.ServiceConfig
 	img   image.Image
 	made  image.Image // recorded at the instance's creation
@@ -108,7 +110,7 @@ func (l *launch) gather(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.stack, l.svc, l.made, l.shared = b.project, b.service, b.image, c.shared
+	l.stack, l.files, l.svc, l.made, l.shared = b.project, b.files, b.service, b.image, c.shared
 	l.peers = map[string]Peer{}
 	for _, ref := range joined(l.svc) {
 		peer, err := c.peer(ctx, ref)

@@ -22,6 +22,8 @@ type refreshed struct {
 	old     Details
 	svc     types.ServiceConfig
 	objects *types.Project
+	files   []spec.File
+	changed []string // targets of configs and secrets that have another content now
 }
 
 // refresh performs OpUpdate: the container goes on with new settings. What it is
@@ -37,11 +39,14 @@ func (c *Controller) refresh(ctx context.Context, op Op) error {
 		if warnings, err = r.limit(ctx); err == nil {
 			err = r.publish(ctx)
 		}
+		if err == nil {
+			err = r.rewrite(ctx)
+		}
 	}
 	if err == nil {
 		d := r.old
 		d.Service, d.Networks = r.svc, networkNames(r.objects, r.svc)
-		d.objects, err = spec.Encode(&spec.Stack{Project: objectsOf(r.objects, r.svc)})
+		d.objects, err = spec.Encode(recorded(r.objects, r.files, r.svc))
 		if err == nil {
 			err = c.Store.SaveDetails(r.i.ID, d)
 		}
@@ -50,7 +55,7 @@ func (c *Controller) refresh(ctx context.Context, op Op) error {
 		return fmt.Errorf("cannot update container %s: %w", r.i.Name, err)
 	}
 	c.update(r.i.ID, func(i *Instance) { r.record(i, warnings) })
-	c.publish(&r.i, Event{Action: "update", Progress: "Updated", Warnings: warnings})
+	c.publish(&r.i, Event{Action: "update", Progress: "Updated", Warnings: warnings, Attributes: r.told()})
 	return nil
 }
 
@@ -66,7 +71,7 @@ func (c *Controller) newRefresh(op Op) (*refreshed, error) {
 	if !ok {
 		return nil, errNotInFile(op.Service)
 	}
-	r := &refreshed{c: c, i: *i, was: *i, svc: svc, objects: c.want.Stack.Project}
+	r := &refreshed{c: c, i: *i, was: *i, svc: svc, objects: c.want.Stack.Project, files: c.want.Stack.Files}
 	var err error
 	if r.old, err = c.Store.LoadDetails(i.ID); err != nil {
 		return nil, err

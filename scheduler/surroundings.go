@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -58,10 +55,10 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 		}
 	}
 	l.sources = in.Sources
-	if in.Secrets, err = contents(l.stack, l.stack.Secrets); err != nil {
+	if in.Secrets, err = contents(l.stack, l.files, used(l.stack.Secrets, sources(l.svc.Secrets))); err != nil {
 		return err
 	}
-	if in.Configs, err = contents(l.stack, l.stack.Configs); err != nil {
+	if in.Configs, err = contents(l.stack, l.files, used(l.stack.Configs, sources(l.svc.Configs))); err != nil {
 		return err
 	}
 	return l.resolvConf(in)
@@ -119,37 +116,6 @@ func (c *Controller) mountsOf(p *types.Project, svc types.ServiceConfig) (map[st
 			return nil, err
 		}
 		out[ref] = mounts
-	}
-	return out, nil
-}
-
-// contents reads secrets or configs. Those of an environment or with inline
-// content were filled in when the stack was loaded.
-func contents[T interface {
-	types.SecretConfig | types.ConfigObjConfig
-}](p *types.Project, declared map[string]T) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	for _, key := range slices.Sorted(maps.Keys(declared)) {
-		o := types.FileObjectConfig(declared[key])
-		switch {
-		case bool(o.External):
-			continue
-		case o.Content != "" || o.Environment != "":
-			out[key] = []byte(o.Content)
-		case o.File != "":
-			path := o.File
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(p.WorkingDir, path)
-			}
-			b, err := os.ReadFile(path)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // an error only for who uses it
-			}
-			if err != nil {
-				return nil, err
-			}
-			out[key] = b
-		}
 	}
 	return out, nil
 }

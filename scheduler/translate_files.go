@@ -90,24 +90,33 @@ func ownHosts(leases []netns.Lease, hostname, domain string) []byte {
 
 // objects places secrets at /run/secrets/NAME and configs at /NAME.
 func (t *translator) objects() error {
-	for _, s := range t.s.Secrets {
-		f, err := t.object(types.FileReferenceConfig(s), "/run/secrets", t.in.Secrets)
-		if err != nil {
-			return fmt.Errorf("secret %q: %w", s.Source, err)
-		}
-		t.out.Files = append(t.out.Files, f)
-	}
-	for _, c := range t.s.Configs {
-		f, err := t.object(types.FileReferenceConfig(c), "/", t.in.Configs)
-		if err != nil {
-			return fmt.Errorf("config %q: %w", c.Source, err)
-		}
-		t.out.Files = append(t.out.Files, f)
-	}
-	return nil
+	files, err := objectFiles(t.s, t.in.Secrets, t.in.Configs, t.ids)
+	t.out.Files = append(t.out.Files, files...)
+	return err
 }
 
-func (t *translator) object(r types.FileReferenceConfig, dir string, contents map[string][]byte) (runtime.File, error) {
+// objectFiles are the secrets and configs of a service; ids are those of its user
+// namespace, if it has one of its own.
+func objectFiles(s types.ServiceConfig, secrets, configs map[string][]byte, ids *IDRange) ([]runtime.File, error) {
+	var out []runtime.File
+	for _, r := range s.Secrets {
+		f, err := objectFile(types.FileReferenceConfig(r), "/run/secrets", secrets, ids)
+		if err != nil {
+			return nil, fmt.Errorf("secret %q: %w", r.Source, err)
+		}
+		out = append(out, f)
+	}
+	for _, r := range s.Configs {
+		f, err := objectFile(types.FileReferenceConfig(r), "/", configs, ids)
+		if err != nil {
+			return nil, fmt.Errorf("config %q: %w", r.Source, err)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func objectFile(r types.FileReferenceConfig, dir string, contents map[string][]byte, ids *IDRange) (runtime.File, error) {
 	content, ok := contents[r.Source]
 	if !ok {
 		return runtime.File{}, errors.New("it has no content")
@@ -124,14 +133,14 @@ func (t *translator) object(r types.FileReferenceConfig, dir string, contents ma
 		f.Mode = os.FileMode(*r.Mode) & os.ModePerm
 	}
 	var err error
-	if f.UID, err = t.objectID(r.UID); err != nil {
+	if f.UID, err = objectID(r.UID, ids); err != nil {
 		return f, err
 	}
-	f.GID, err = t.objectID(r.GID)
+	f.GID, err = objectID(r.GID, ids)
 	return f, err
 }
 
-func (t *translator) objectID(text string) (uint32, error) {
+func objectID(text string, ids *IDRange) (uint32, error) {
 	if strings.TrimSpace(text) == "" {
 		return 0, nil
 	}
@@ -139,8 +148,8 @@ func (t *translator) objectID(text string) (uint32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("id %q is not a number", text)
 	}
-	if t.ids != nil && uint32(id) >= t.ids.Size {
-		return 0, fmt.Errorf("id %d lies outside the container's user namespace of %d ids", id, t.ids.Size)
+	if ids != nil && uint32(id) >= ids.Size {
+		return 0, fmt.Errorf("id %d lies outside the container's user namespace of %d ids", id, ids.Size)
 	}
 	return uint32(id), nil
 }

@@ -36,13 +36,22 @@ func (s *Stack) Hash(service string) (string, error) {
 
 // RecreateHash is Hash without what a running container can be given: limits of
 // processor, memory and processes, published ports, labels, health check, restart
-// policy, stop settings, the hooks inside it, and how it is deployed.
-func (s *Stack) RecreateHash(service string) (string, error) {
-	config, err := s.service(service)
+// policy, stop settings, the hooks inside it, how it is deployed, and the contents
+// of its configs and secrets.
+func (s *Stack) RecreateHash(name string) (string, error) {
+	config, err := s.service(name)
 	if err != nil {
 		return "", err
 	}
-	return s.hash(fixed(hashed(config)), nil)
+	x, err := ServiceExtension(config)
+	if err != nil {
+		return "", fmt.Errorf("cannot hash service %q: %w", name, err)
+	}
+	part := fixed(hashed(config))
+	if config.Runtime == "" && x.Isolation != IsolationVM {
+		return s.plainHash(part, nil, nil)
+	}
+	return s.hash(part, nil) // what others run is not rewritten
 }
 
 func (s *Stack) service(name string) (types.ServiceConfig, error) {
@@ -57,13 +66,18 @@ func (s *Stack) service(name string) (types.ServiceConfig, error) {
 
 // hash covers config, the contents that it refers to, and more.
 func (s *Stack) hash(config types.ServiceConfig, more []byte) (string, error) {
+	return s.plainHash(config, objectsOf(s.Project, config), more)
+}
+
+// plainHash covers the contents of objects alone.
+func (s *Stack) plainHash(config types.ServiceConfig, objects []object, more []byte) (string, error) {
 	text, err := json.Marshal(config)
 	if err != nil {
 		return "", fmt.Errorf("cannot hash service %q: %w", config.Name, err)
 	}
 	h := sha256.New()
 	h.Write(text)
-	for _, o := range objectsOf(s.Project, config) {
+	for _, o := range objects {
 		io.WriteString(h, "\n"+o.id+" "+s.digest(o))
 	}
 	h.Write(more)

@@ -12,6 +12,7 @@ func xstackSupport() []support {
 			ok("probe", "probe.http", "probe.http.port", "probe.http.path", "probe.http.scheme", "probe.http.headers",
 				"probe.tcp", "probe.exec", "probe.interval", "probe.timeout", "probe.retries",
 				"probe.start_period", "probe.start_interval"),
+			ok("on_config_change"),
 			ok("watch", "watch.[].path", "watch.[].target", "watch.[].action", "watch.[].signal",
 				"watch.[].ignore", "watch.[].include", "watch.[].initial_sync"),
 			ok("autoheal"),

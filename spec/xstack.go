@@ -22,6 +22,9 @@ type XStack struct {
 	Watch *Watch
 	// Once keeps a one-shot service that ended well from running again unchanged.
 	Once bool
+	// OnConfigChange is a signal for the program when contents of its configs or
+	// secrets were rewritten; "" is none.
+	OnConfigChange string
 	// Schedule is in cron syntax; "" is none.
 	Schedule string
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/sys/signal"
 )
 
 // extensionReader turns a tree under x-stack into its types and reports what the
@@ -23,9 +24,20 @@ func (x extensionReader) service(v *value) XStack {
 		Watch:     x.watch(v.get("watch")),
 		Once:      x.truth(v.get("once"), "once"),
 
-		KeepUnhealthy: v.get("autoheal") != nil && !x.truth(v.get("autoheal"), "autoheal"),
-		Schedule:      v.get("schedule").text(),
+		Schedule:       v.get("schedule").text(),
+		KeepUnhealthy:  v.get("autoheal") != nil && !x.truth(v.get("autoheal"), "autoheal"),
+		OnConfigChange: x.signal(v.get("on_config_change")),
 	}
+}
+
+func (x extensionReader) signal(v *value) string {
+	if v == nil || v.kind != scalar {
+		return ""
+	}
+	if _, err := signal.ParseSignal(v.text()); err != nil {
+		x.addf(v.at, "extension", "there is no signal %s", quote(v))
+	}
+	return v.text()
 }
 
 func (x extensionReader) network(v *value) NetworkXStack {

@@ -1,0 +1,70 @@
+package rootfs
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime"
+)
+
+// TestRewrite gives the files of running containers other contents.
+func TestRewrite(t *testing.T) {
+	for _, userNS := range []bool{false, true} {
+		t.Run(fmt.Sprint("user namespace ", userNS), func(t *testing.T) {
+			c := newContainer(t, userNS)
+			c.overlayRoot(map[string]string{"etc/": "", "etc/passwd": "x"})
+			c.setup.Mounts = standardMounts()
+			c.setup.Files = []runtime.File{
+				{Target: "/etc/conf", Content: []byte("one"), Mode: 0o440, UID: 33, GID: 34},
+				{Target: "/same", Content: []byte("same"), Mode: 0o444},
+			}
+			c.build()
+			namespace, err := os.Open("/proc/" + itoa(c.target.Pid) + "/ns/mnt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer namespace.Close()
+			var before unix.Stat_t
+			path := "/proc/" + itoa(c.target.Pid) + "/root/etc/conf"
+			if err := unix.Stat(path, &before); err != nil {
+				t.Fatal(err)
+			}
+			long := strings.Repeat("x", 300<<10)
+			for _, content := range []string{"two", long, "", "three"} {
+				files := []runtime.File{{Target: "/etc/conf", Content: []byte(content)}, {Target: "/same", Content: []byte("same")}}
+				changed, err := Rewrite(namespace, files)
+				if err != nil || !slices.Equal(changed, []string{"/etc/conf"}) {
+					t.Fatal(changed, err)
+				}
+				if got := c.read("/etc/conf"); got != content {
+					t.Fatalf("it reads %.20q, want %.20q", got, content)
+				}
+			}
+			var after unix.Stat_t
+			if err := unix.Stat(path, &after); err != nil {
+				t.Fatal(err)
+			}
+			if before.Uid != after.Uid || before.Gid != after.Gid || before.Mode != after.Mode {
+				t.Errorf("owner and mode were %d:%d %o, are %d:%d %o", before.Uid, before.Gid, before.Mode, after.Uid, after.Gid, after.Mode)
+			}
+			c.refuse("write", "/etc/conf", unix.EROFS, unix.EACCES, unix.EPERM)
+			if n := strings.Count(c.read("/proc/self/mountinfo"), " /etc/conf "); n != 1 {
+				t.Errorf("%d mounts lie upon each other", n)
+			}
+			if changed, err := Rewrite(namespace, []runtime.File{{Target: "/etc/conf", Content: []byte("three")}}); err != nil || len(changed) > 0 {
+				t.Error("the same content changed something:", changed, err)
+			}
+			// What is no file of ours is not touched, whatever the container put there.
+			for _, target := range []string{"/etc/passwd", "/proc/keys", "/missing", "/proc/kcore"} {
+				if changed, err := Rewrite(namespace, []runtime.File{{Target: target, Content: []byte("new")}}); err == nil || len(changed) > 0 {
+					t.Errorf("%s was rewritten", target)
+				}
+			}
+		})
+	}
+}
