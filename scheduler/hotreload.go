@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stack/runtime"
 	"stack/runtime/native/transfer"
 	"stack/spec"
 )
@@ -18,6 +19,9 @@ import (
 // Errors: runtime.ErrNotFound, runtime.ErrNotRunning.
 type Files interface {
 	Root(ctx context.Context, id string) (*transfer.Root, error)
+	// Rewrite gives files that the container was made with new contents, at once for
+	// each reader, and returns the targets of those that had others.
+	Rewrite(ctx context.Context, id string, files []runtime.File) ([]string, error)
 }
 
 // hotReload is what the rules for changed files ask for, carried out while a client

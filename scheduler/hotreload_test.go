@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"stack/runtime"
 	"stack/runtime/native/transfer"
 	"stack/runtime/runtimetest"
 	"stack/scheduler/watch"
@@ -49,6 +50,8 @@ func needRoot(t *testing.T) {
 type hostRoots struct{ dir string }
 
 func (h hostRoots) of(id string) string { return filepath.Join(h.dir, id) }
+
+func (hostRoots) Rewrite(context.Context, string, []runtime.File) ([]string, error) { return nil, nil }
 
 func (h hostRoots) Root(_ context.Context, id string) (*transfer.Root, error) {
 	if err := os.MkdirAll(h.of(id), 0o755); err != nil {

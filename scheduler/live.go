@@ -186,6 +186,11 @@ func (l *live) judge(ctx context.Context, load LiveLoad, base *spec.Stack, began
 	l.bad, l.waits = "", nil
 	e := &liveEdit{stack: load.Stack, base: base, reasons: load.Reasons, needsUp: load.NeedsUp, began: began}
 	if e.stack != nil {
+		var err error
+		if e.stack, err = l.c.keepReturns(e.stack); err != nil {
+			l.reject(LiveProblem{Text: err.Error() + "\n"})
+			return
+		}
 		old, _ := stackID(base)
 		if e.id, _ = stackID(e.stack); e.id == old && len(e.reasons) == 0 {
 			if wasBad || waited != nil {

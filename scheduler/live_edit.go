@@ -52,7 +52,9 @@ func editLive(w Wish, st *spec.Stack, src LiveSource) (Wish, []string, error) {
 		case before.GetScale() != svc.GetScale():
 			sw.Scale = svc.GetScale()
 		}
-		sw.Hash = hash
+		if sw.Hash != hash {
+			sw.Hash, sw.Rollback = hash, nil
+		}
 		w.Services[name] = sw
 	}
 	about := slices.Clone(scope)
@@ -69,6 +71,28 @@ func editLive(w Wish, st *spec.Stack, src LiveSource) (Wish, []string, error) {
 	}
 	slices.Sort(about)
 	return w, about, nil
+}
+
+// keepReturns is st with the services as they are that were taken back to an earlier
+// revision from what st has of them still: an edit of something else does not try a
+// failed update again.
+func (c *Controller) keepReturns(st *spec.Stack) (*spec.Stack, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := map[string]ServiceWish{}
+	for name, sw := range c.want.Services {
+		if _, on := st.Services[name]; sw.Rollback == nil || !on || c.histories[name] == nil {
+			continue
+		}
+		hash, err := st.Hash(name)
+		if err != nil {
+			return nil, err
+		}
+		if from := c.histories[name].Revision(sw.Rollback.From); from != nil && from.Hash == hash {
+			kept[name] = sw
+		}
+	}
+	return carry(c.want.Stack, st, kept)
 }
 
 // foreseeEdit is what an edit would lead to.
@@ -109,6 +133,10 @@ func (c *Controller) applyEdit(st, base *spec.Stack, src LiveSource) (subject, e
 	for _, name := range otherImages(base, st) {
 		c.looked[name] = true
 		delete(c.images, name)
+		if sw, ok := w.Services[name]; ok {
+			sw.Look = w.Sequence
+			w.Services[name] = sw
+		}
 	}
 	return subject{services: services, sequence: w.Sequence}, c.adopt(w)
 }

@@ -6,21 +6,13 @@ import (
 
 	"github.com/moby/sys/signal"
 
-	"stack/runtime"
 	"stack/spec"
 )
-
-// rewriter is what a runtime has that gives files of a running container new
-// contents, at once for each reader; it returns the targets of those that changed.
-type rewriter interface {
-	Rewrite(ctx context.Context, id string, files []runtime.File) ([]string, error)
-}
 
 // rewrite brings the contents of configs and secrets into the running container, and
 // tells its program by the signal that x-stack asks for.
 func (r *refreshed) rewrite(ctx context.Context) error {
-	w, ok := r.c.Runtime.(rewriter)
-	if !ok || len(r.svc.Configs)+len(r.svc.Secrets) == 0 {
+	if r.c.Files == nil || len(r.svc.Configs)+len(r.svc.Secrets) == 0 {
 		return nil
 	}
 	secrets, err := contents(r.objects, r.files, used(r.objects.Secrets, sources(r.svc.Secrets)))
@@ -35,7 +27,7 @@ func (r *refreshed) rewrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.changed, err = w.Rewrite(ctx, r.i.ID, files); err != nil {
+	if r.changed, err = r.c.Files.Rewrite(ctx, r.i.ID, files); err != nil {
 		if gone(err) { // its next start has them
 			return nil
 		}

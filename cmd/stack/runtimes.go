@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"stack/runtime"
 	"stack/runtime/external"
 	"stack/runtime/native"
 	"stack/runtime/native/metrics"
@@ -71,4 +73,13 @@ func useRuntime(st *spec.Stack, name string) {
 			st.Services[key] = svc
 		}
 	}
+}
+
+// Rewrite changes files in a container; see native.Runtime.Rewrite. A foreign runtime's
+// is made anew for that, see spec.Stack.RecreateHash.
+func (c *runtimes) Rewrite(ctx context.Context, id string, files []runtime.File) ([]string, error) {
+	if c.Foreign(id) {
+		return nil, errors.New("another runtime made the container")
+	}
+	return c.native.Rewrite(ctx, id, files)
 }

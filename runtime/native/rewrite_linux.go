@@ -25,7 +25,7 @@ func (r *Runtime) Rewrite(_ context.Context, id string, files []runtime.File) ([
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
 	}
-	namespace, err := rec.openProc("ns/mnt", unix.O_RDONLY)
+	namespace, err := openProc(rec.Pid, rec.StartTime, "ns/mnt", unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
