@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // proved reports whether a fresh replica serves as it should.
@@ -43,11 +44,16 @@ func complaint(i *Instance) string {
 	case i.Error != "":
 		return "container " + i.Name + ": " + i.Error
 	case i.Health == HealthUnhealthy:
-		return "container " + i.Name + " is unhealthy" + lastProbe(i)
+		return "container " + i.Name + " is unhealthy" + oneLine(lastProbe(i))
 	case i.State == StateExited:
 		return "container " + i.Name + " exited (" + strconv.Itoa(exitCode(i)) + ")"
 	}
 	return "container " + i.Name + " does not stay up"
+}
+
+// oneLine is text without line breaks.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // judge decides what failed replicas lead to.
