@@ -166,6 +166,8 @@ func passing(name string) bool {
 		return true
 	case strings.HasPrefix(base, "#") && strings.HasSuffix(base, "#"):
 		return true
+	case strings.HasPrefix(base, ".goutputstream-"): // GLib's, until it is on the disk
+		return true
 	case strings.HasSuffix(base, "___jb_tmp___"), strings.HasSuffix(base, "___jb_old___"):
 		return true
 	}

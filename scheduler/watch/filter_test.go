@@ -35,6 +35,7 @@ func TestFilter(t *testing.T) {
 		".#main.go":             {true, true},
 		"#main.go#":             {true, true},
 		"main.go___jb_tmp___":   {true, true},
+		".goutputstream-RX7ZA2": {true, true},
 		".env":                  {},
 		".gitignore":            {},
 		"swap.swp":              {},

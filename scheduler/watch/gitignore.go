@@ -47,6 +47,20 @@ func (g *gitIgnore) ignores(name string, dir bool) bool {
 	return g != nil && g.matches(path.Join(g.prefix, name), dir)
 }
 
+// gitLock is the file that git keeps while it changes files of dir's repository.
+func gitLock(dir string) string {
+	git := filepath.Join(repository(dir), ".git")
+	if text, err := os.ReadFile(git); err == nil { // a further worktree's
+		if to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: "); ok {
+			git = to
+			if !filepath.IsAbs(to) {
+				git = filepath.Join(repository(dir), to)
+			}
+		}
+	}
+	return filepath.Join(git, "index.lock")
+}
+
 func (g *gitIgnore) matches(name string, dir bool) bool {
 	up := path.Dir(name)
 	if up != "." && g.directory(up) {

@@ -43,7 +43,8 @@ type tree struct {
 	changed func(name string, before entry, existed bool)
 	enter   func(dir string, id inode)
 	leave   func(dir string)
-	lost    bool // the root is gone: what was seen stays until it is back
+	lock    string // exists while git changes the root's files
+	lost    bool   // the root is gone: what was seen stays until it is back
 }
 
 func (t *tree) abs(name string) string { return filepath.Join(t.base, name) }
@@ -80,6 +81,19 @@ func (t *tree) look(name string, touched bool) {
 		t.directory(name, entryOf(info))
 	default:
 		t.file(name, entryOf(info), touched)
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && touched && st.Nlink > 1 {
+			t.links(name, entryOf(info))
+		}
+	}
+}
+
+// links looks at the other names of a file that was written under one: events tell of
+// that one only.
+func (t *tree) links(name string, now entry) {
+	for other, e := range t.seen {
+		if e.id == now.id && other != name {
+			t.file(other, now, true)
+		}
 	}
 }
 

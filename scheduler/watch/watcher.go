@@ -129,6 +129,7 @@ func (w *Watcher) root(n int, r Root) error {
 	if t.filter, err = newFilter(t.base, r.Ignore, r.Include); err != nil {
 		return fmt.Errorf("cannot watch %s: %w", r.Path, err)
 	}
+	t.lock = gitLock(t.base)
 	if r.Git {
 		t.filter.git = newGitIgnore(t.base)
 	}
@@ -235,7 +236,18 @@ func (w *Watcher) rested(now time.Time) bool {
 		return false
 	}
 	w.window.refilling = w.emptied()
+	if w.window.locked = len(w.pending) > burst && w.locked(); w.window.locked {
+		w.window.last = now // to be asked again after a rest
+	}
 	return !now.Before(w.window.due(len(w.pending)))
+}
+
+// locked reports whether git is at work in a repository of a root: more is to come.
+func (w *Watcher) locked() bool {
+	return slices.ContainsFunc(w.trees, func(t *tree) bool {
+		_, err := os.Lstat(t.lock)
+		return err == nil
+	})
 }
 
 // emptied reports whether a file that held something holds nothing: whoever

@@ -14,6 +14,8 @@ const (
 	patienceBurst = time.Second
 	// refill is what an emptied file is given to be written again.
 	refill = 25 * time.Millisecond
+	// patienceLocked is how long a burst waits for git to be done.
+	patienceLocked = 10 * time.Second
 )
 
 // window decides when changes have come to rest. It reads no clock.
@@ -21,6 +23,8 @@ type window struct {
 	first, last time.Time
 	// refilling is set while a file holds nothing that held something before.
 	refilling bool
+	// locked is set while git changes files.
+	locked bool
 }
 
 // saw notes a change.
@@ -42,6 +46,9 @@ func (w *window) due(n int) time.Time {
 	}
 	if w.refilling {
 		rest = refill
+	}
+	if w.locked && n > burst {
+		most = patienceLocked
 	}
 	at, latest := w.last.Add(rest), w.first.Add(most)
 	if at.After(latest) {
