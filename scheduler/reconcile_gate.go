@@ -66,6 +66,9 @@ func (p *planner) dependency(e Edge) verdict {
 		if r.FailedSeq > 0 && r.FailedSeq >= sw.Start && r.Error != "" {
 			return verdict{failed: fmt.Sprintf("container %s: %s", r.Name, r.Error)}
 		}
+		if e.Restart && p.restarts(r, sw) {
+			return p.notYet(e, "container "+r.Name+" to restart")
+		}
 		if v := p.condition(e, r, sw); !v.ready {
 			if r.State == StateCreated && v.failed == "" { // a hook of its own may have failed
 				return p.notYet(e, v.wait)

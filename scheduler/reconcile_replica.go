@@ -116,13 +116,15 @@ func (p *planner) pausing(r *Instance) {
 
 // restartSeq is the newest command that restarts r: its service's, or that of a
 // dependency declared with restart: true.
-func (p *planner) restartSeq(r *Instance) uint64 {
-	seq := p.want.Services[r.Service].Restart
-	for _, e := range p.want.Graph.Needs(r.Service) {
+func (p *planner) restartSeq(r *Instance) uint64 { return p.restartedBy(r.Service) }
+
+func (p *planner) restartedBy(service string) uint64 {
+	seq := p.want.Services[service].Restart
+	for _, e := range p.want.Graph.Needs(service) {
 		if !e.Restart {
 			continue
 		}
-		seq = max(seq, p.want.Services[e.Service].Restart)
+		seq = max(seq, p.restartedBy(e.Service)) // what it needs itself restarts it as well
 		for _, d := range p.seen.replicas(e.Service) {
 			if d.Replaces {
 				seq = max(seq, d.CreatedSeq)
@@ -130,6 +132,14 @@ func (p *planner) restartSeq(r *Instance) uint64 {
 		}
 	}
 	return seq
+}
+
+// restarts reports whether r is on its way down and up again.
+func (p *planner) restarts(r *Instance, sw ServiceWish) bool {
+	if sw.Goal != GoalRun || p.restartSeq(r) <= r.StartedSeq {
+		return false
+	}
+	return r.live() || p.wantsStart(r, sw)
 }
 
 // restartCause returns why a running replica must be stopped and started, or "".

@@ -386,6 +386,25 @@ func TestRecreatedDependencyRestartsDependents(t *testing.T) {
 	}
 }
 
+// TestRestartReachesAll that restart with the one that is restarted, one after the
+// other: each begins when what it needs is back.
+func TestRestartReachesAll(t *testing.T) {
+	restarting := func(name string) types.DependsOnConfig {
+		return types.DependsOnConfig{name: {Condition: types.ServiceConditionStarted, Required: true, Restart: true}}
+	}
+	st := testStack(testService{name: "last", deps: restarting("web")}, testService{name: "web", deps: restarting("db")},
+		testService{name: "beside", deps: needs(types.ServiceConditionStarted, "db")}, testService{name: "db"})
+	w := newWorld()
+	want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
+	w.settle(t, want, nil)
+	w.order = nil
+	want = wanted(t, want.Wish, st, Command{Verb: VerbRestart, Services: []string{"db"}})
+	w.settle(t, want, nil)
+	if !slices.Equal(w.order, []string{"stop p-last-1", "stop p-web-1", "stop p-db-1", "start p-db-1", "start p-web-1", "start p-last-1"}) {
+		t.Errorf("order: %v", w.order)
+	}
+}
+
 func TestDownRemovesAll(t *testing.T) {
 	st := testStack(testService{name: "web", deps: needs(types.ServiceConditionStarted, "db")}, testService{name: "db"})
 	w := newWorld()

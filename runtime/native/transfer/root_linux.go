@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -73,6 +74,14 @@ func (m idMap) toContainer(id uint32) int {
 		}
 	}
 	return overflowID
+}
+
+// holds reports whether an id of the host is one of the container's; 65534 may be, as
+// nobody's.
+func (m idMap) holds(id uint32) bool {
+	return m == nil || slices.ContainsFunc(m, func(e specs.LinuxIDMapping) bool {
+		return id >= e.HostID && id-e.HostID < e.Size
+	})
 }
 
 // ContainerID is the container's id for one of the host's, 65534 without one.

@@ -282,7 +282,7 @@ func (s *syncer) inherit(parent, fd int) error {
 
 // holds reports whether ids of the host are the container's.
 func (r *Root) holds(uid, gid uint32) bool {
-	return r.uids == nil || r.uids.toContainer(uid) != overflowID && r.gids.toContainer(gid) != overflowID
+	return r.uids.holds(uid) && r.gids.holds(gid)
 }
 
 // chmod gives what fd (O_PATH) refers to the permissions of mode.

@@ -103,7 +103,8 @@ func TestSyncKeepsTheInode(t *testing.T) {
 func TestSyncOwners(t *testing.T) {
 	p := newPair(t)
 	write(t, filepath.Join(p.dir, "srv/old"), "old")
-	for name, id := range map[string]int{"srv": idBase + 1000, "srv/old": idBase + 33} {
+	write(t, filepath.Join(p.dir, "srv/nobody/f"), "x")
+	for name, id := range map[string]int{"srv": idBase + 1000, "srv/old": idBase + 33, "srv/nobody": idBase + 65534} {
 		if err := os.Chown(filepath.Join(p.dir, name), id, id); err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +112,9 @@ func TestSyncOwners(t *testing.T) {
 	p.write("old", "x")
 	p.write("new/file", "x")
 	link(t, "file", filepath.Join(p.here, "new/link"))
-	p.must("old", "new", "new/file", "new/link")
-	for name, id := range map[string]uint32{"old": 33, "new": 1000, "new/file": 1000, "new/link": 1000} {
+	p.write("nobody/new", "x")
+	p.must("old", "new", "new/file", "new/link", "nobody/new")
+	for name, id := range map[string]uint32{"nobody/new": 65534, "old": 33, "new": 1000, "new/file": 1000, "new/link": 1000} {
 		if st := p.stat("srv/" + name); st.Uid != idBase+id || st.Gid != idBase+id {
 			t.Errorf("%s belongs to %d:%d", name, st.Uid-idBase, st.Gid-idBase)
 		}
