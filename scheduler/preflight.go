@@ -29,6 +29,8 @@ type Machinery interface {
 	Lookup(name string) (netns.Network, bool, error)
 	// Filesystem says whether the kernel knows a file system.
 	Filesystem(kind string) error
+	// Seccomp says whether a file is a profile that can be applied.
+	Seccomp(file string) error
 	Facts() Facts
 	// Vendors are the CDI specifications.
 	Vendors() *cdi.Registry
@@ -64,6 +66,7 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		p.volumes(svc)
 		p.devices(svc)
 		p.settings(svc)
+		p.seccomp(svc)
 	}
 	return p.found.Sorted(), ctx.Err()
 }

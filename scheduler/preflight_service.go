@@ -41,6 +41,17 @@ func (p *preflight) settings(svc types.ServiceConfig) {
 	}
 }
 
+// seccomp sees that a service's own system call filter can be applied.
+func (p *preflight) seccomp(svc types.ServiceConfig) {
+	file := SeccompFile(p.st.Project, svc)
+	if file == "" {
+		return
+	}
+	if err := p.m.Seccomp(file); err != nil {
+		p.say("seccomp", err.Error(), "services", svc.Name, "security_opt")
+	}
+}
+
 func (t *translator) deviceRules() error {
 	for _, text := range t.s.DeviceCgroupRules {
 		if _, err := parseDeviceRule(text); err != nil {

@@ -63,6 +63,11 @@ func (m *fakeMachine) Clash(n netns.Network) error {
 	return nil
 }
 
+func (m *fakeMachine) Seccomp(file string) error {
+	_, err := os.Stat(file)
+	return err
+}
+
 func (m *fakeMachine) Filesystem(kind string) error {
 	if kind == "nfs" {
 		return fmt.Errorf("cannot open file system %q: %w", kind, syscall.ENODEV)

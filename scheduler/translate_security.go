@@ -3,10 +3,12 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -94,9 +96,28 @@ func capabilityNames(in []string) ([]string, error) {
 	return out, nil
 }
 
+// SeccompFile is the file that a service's system call filter comes from, empty if
+// from none.
+func SeccompFile(p *types.Project, s types.ServiceConfig) string {
+	t := &translator{s: s}
+	o, err := t.securityOptions()
+	if err != nil || o.seccomp == "" || o.seccomp == "builtin" || o.seccomp == "unconfined" {
+		return ""
+	}
+	return absolute(p, o.seccomp)
+}
+
+// absolute is a path as the project's directory has it.
+func absolute(p *types.Project, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.WorkingDir, path)
+}
+
 type securityOptions struct {
 	noNewPrivileges bool
-	seccomp         string // "", "unconfined", or a file
+	seccomp         string // "", "builtin", "unconfined", or a file
 	bareSystemPaths bool
 }
 
@@ -153,11 +174,14 @@ func (t *translator) maskedPaths() []string {
 }
 
 func (t *translator) seccomp(profile string, caps []string) (err error) {
+	if profile == "builtin" {
+		profile = ""
+	}
 	switch {
 	case profile == "unconfined", profile == "" && t.s.Privileged:
 		return nil
 	case profile != "" && t.in.LoadSeccomp != nil:
-		t.spec.Linux.Seccomp, err = t.in.LoadSeccomp(profile, caps)
+		t.spec.Linux.Seccomp, err = t.in.LoadSeccomp(absolute(t.in.Project, profile), caps)
 	case profile == "" && t.in.Seccomp != nil:
 		t.spec.Linux.Seccomp, err = t.in.Seccomp(caps)
 	default:

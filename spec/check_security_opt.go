@@ -17,6 +17,7 @@ func checkSecurityOpt(m *model, r *report) {
 			case !known:
 				r.add(item.at, "security-opt", fmt.Sprintf("there is no security option %q", name),
 					didYouMean(name, []string{"no-new-privileges", "seccomp", "apparmor", "label", "systempaths"}))
+			case name == "seccomp" && setting != "": // a file, which preflight reads
 			case !slices.Contains(allowed, setting):
 				r.addf(item.at, "unsupported", "security option %q is not supported: %s can be %s",
 					item.text(), name, strings.Join(slices.DeleteFunc(allowed, func(s string) bool { return s == "" }), " or "))
@@ -28,7 +29,7 @@ func checkSecurityOpt(m *model, r *report) {
 func securityOptions() map[string][]string {
 	return map[string][]string{
 		"no-new-privileges": {"", "true", "false"},
-		"seccomp":           {"unconfined"},
+		"seccomp":           {"unconfined", "builtin", "a file"},
 		"apparmor":          {"unconfined"},
 		"label":             {"disable"},
 		"systempaths":       {"unconfined"},

@@ -102,26 +102,20 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 	}
 	containers := a.runtimes(s, native.Options{CloneParent: true, Log: log})
 	return scheduler.NewController(scheduler.Config{
-		Store:   s,
-		Runtime: containers,
-		Files:   containers,
-		Network: scheduler.HostNetwork{Host: host},
-		Images:  images,
-		Keeper:  scheduler.ShimKeeper{Keeper: keeper},
-		Machine: scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
-		CDIDirs: a.cdiDirs(),
-		Mount:   rootfs.Mount,
-		Seccomp: profiles.Default,
-		LoadSeccomp: func(file string, caps []string) (*scheduler.Seccomp, error) {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				return nil, err
-			}
-			return profiles.Parse(b, caps)
-		},
-		Version: version,
-		Live:    liveLoader{exe, s.Project},
-		Log:     log,
+		Store:       s,
+		Runtime:     containers,
+		Files:       containers,
+		Network:     scheduler.HostNetwork{Host: host},
+		Images:      images,
+		Keeper:      scheduler.ShimKeeper{Keeper: keeper},
+		Machine:     scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
+		CDIDirs:     a.cdiDirs(),
+		Mount:       rootfs.Mount,
+		Seccomp:     profiles.Default,
+		LoadSeccomp: loadSeccomp,
+		Version:     version,
+		Live:        liveLoader{exe, s.Project},
+		Log:         log,
 	})
 }
 

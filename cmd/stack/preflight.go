@@ -15,6 +15,8 @@ import (
 	"stack/runtime/external"
 	"stack/runtime/image"
 	"stack/runtime/native/rootfs"
+	"stack/runtime/native/seccomp"
+	"stack/runtime/native/seccomp/profiles"
 	"stack/scheduler"
 	"stack/spec"
 )
@@ -55,6 +57,30 @@ type machinery struct {
 }
 
 func (machinery) Filesystem(kind string) error { return rootfs.Supports(kind) }
+
+func (machinery) Seccomp(file string) error {
+	profile, err := loadSeccomp(file, nil)
+	if err != nil {
+		return err
+	}
+	if _, err = seccomp.Compile(profile); err != nil {
+		return fmt.Errorf("cannot use seccomp profile %s: %w", file, err)
+	}
+	return nil
+}
+
+// loadSeccomp reads a profile for a container with caps.
+func loadSeccomp(file string, caps []string) (*scheduler.Seccomp, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read seccomp profile: %w", err)
+	}
+	p, err := profiles.Parse(b, caps)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read seccomp profile %s: %w", file, err)
+	}
+	return p, nil
+}
 
 func (machinery) Facts() scheduler.Facts {
 	f := scheduler.Facts{Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: machineMemory()}

@@ -94,31 +94,51 @@ func (c *Client) Close() error {
 	return err
 }
 
+// answerPatience is how long an answer may take whose asker has lost interest. To
+// give up the connection is to give up the shim: what else it holds hangs on it.
+const answerPatience = time.Second
+
 // call sends r and calls answer with each response packet, whose descriptors
-// answer takes over.
+// answer takes over. The end of ctx does not take an answer under way from those
+// who use the same connection.
 func (c *Client) call(ctx context.Context, r Request, fds []int, answer func(Response, []int)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn == nil {
 		return fmt.Errorf("cannot %s: %w", r.Op, ErrGone)
 	}
-	interrupt := context.AfterFunc(ctx, func() { _ = c.conn.file.SetDeadline(time.Unix(1, 0)) })
-	err := exchange(c.conn, r, fds, answer)
-	if !interrupt() { // ctx ended: answers may be under way
-		c.conn.Close()
-		c.conn = nil
-		return fmt.Errorf("cannot %s: %w", r.Op, ctx.Err())
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot %s: %w", r.Op, err)
 	}
+	err := c.conn.within(ctx, func() error { return exchange(c.conn, r, fds, answer) })
 	var refused *refusal
-	if errors.As(err, &refused) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
 		return refused.error()
 	}
-	if err != nil {
-		c.conn.Close()
-		c.conn = nil
-		return fmt.Errorf("cannot %s: %w: %w", r.Op, ErrGone, err)
+	c.conn.Close()
+	c.conn = nil
+	if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("cannot %s: %w", r.Op, ctx.Err())
 	}
-	return nil
+	return fmt.Errorf("cannot %s: %w: %w", r.Op, ErrGone, err)
+}
+
+// within gives do answerPatience from the end of ctx on.
+func (c *packetConn) within(ctx context.Context, do func() error) error {
+	late := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.file.SetDeadline(time.Now().Add(answerPatience))
+		close(late)
+	})
+	err := do()
+	if !stop() {
+		<-late
+		_ = c.file.SetDeadline(time.Time{})
+	}
+	return err
 }
 
 // refusal is an error the shim answered; the connection is in order.

@@ -14,7 +14,7 @@ func Parse(profile []byte, caps []string) (*specs.LinuxSeccomp, error) {
 		Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot read seccomp profile: %w", err)
+		return nil, fmt.Errorf("not a profile in Docker's format: %w", err)
 	}
 	return s, nil
 }
