@@ -17,22 +17,30 @@ import (
 const parentWord = "external-parent"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == parentWord {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == parentWord:
 		os.Exit(parent.Main(os.Args[2:]))
+	case len(os.Args) > 2 && os.Args[1] == creatorWord:
+		os.Exit(createAndStart(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
 
 func newRuntime(t testing.TB, program string) *Runtime {
 	t.Helper()
-	self, err := os.Executable()
+	r, err := runtimeAt(filepath.Join(t.TempDir(), "run"), program)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+func runtimeAt(root, program string) (*Runtime, error) {
+	self, err := os.Executable()
 	return New(Options{
-		Root: filepath.Join(t.TempDir(), "run"), Program: program, Parent: []string{self, parentWord},
+		Root: root, Program: program, Parent: []string{self, parentWord},
 		Host: &native.Foreign{ReadStats: metrics.Read},
-	})
+	}), err
 }
 
 func TestConformance(t *testing.T) {
