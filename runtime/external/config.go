@@ -12,11 +12,16 @@ import (
 // initAnnotation, set to "true", puts a reaper before the user's program.
 const initAnnotation = "stack.init"
 
+// configVersion is the oldest that has everything: crun refuses what is newer than
+// itself.
+const configVersion = "1.0.2"
+
 // config is the specification that the program gets: the staged root and mounts, the
 // mappings of the user namespace also where it is joined, and the launcher, if its
 // descriptor is above 2. It changes nothing that b refers to.
 func config(b *runtime.Bundle, staged runtime.Staged, rec *record, launcher string) *specs.Spec {
 	s := *b.Spec
+	s.Version = configVersion
 	s.Root = &specs.Root{Path: staged.Root, Readonly: staged.Readonly}
 	s.Mounts = staged.Mounts
 	s.Domainname = "" // set from outside: not every runtime knows it

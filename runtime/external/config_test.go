@@ -33,6 +33,8 @@ func TestConfig(t *testing.T) {
 	rec := &record{Cgroup: cgroupPath("id", b.Spec.Linux.CgroupsPath), UserNS: true, UIDs: ids, GIDs: ids}
 	got := config(b, staged, rec, "/proc/self/fd/5")
 	switch {
+	case got.Version != "1.0.2":
+		t.Errorf("version %q", got.Version)
 	case *got.Root != specs.Root{Path: "/mnt", Readonly: true}:
 		t.Errorf("root %+v", got.Root)
 	case !reflect.DeepEqual(got.Mounts, staged.Mounts):

@@ -55,8 +55,11 @@ func checkRoot(path string) error {
 // parseConfig decodes a configuration and names everything that is wrong with it.
 func parseConfig(text []byte) (*specs.Spec, error) {
 	var spec specs.Spec
-	if err := json.Unmarshal(text, &spec); err != nil {
-		return nil, explainJSON(text, err)
+	if err := decode(text, &spec); err != nil {
+		if plain := json.Unmarshal(text, new(specs.Spec)); plain != nil { // it knows the place
+			err = explainJSON(text, plain)
+		}
+		return nil, err
 	}
 	if err := checkConfig(&spec); err != nil {
 		return nil, err
