@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -77,6 +78,40 @@ func terminalOf(rights []byte) (*os.File, error) {
 		return nil, fmt.Errorf("cannot receive a terminal: what came is none: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "/dev/ptmx"), nil
+}
+
+// settleTerminal gives a terminal to its user, and its size unless nil.
+func settleTerminal(master *os.File, uid uint32, size *unix.Winsize) error {
+	raw, err := master.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		peer, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+		if errno != 0 {
+			failed = errno
+			return
+		}
+		defer unix.Close(int(peer))
+		if failed = unix.Fchown(int(peer), int(uid), -1); failed == nil && size != nil {
+			failed = unix.IoctlSetWinsize(int(peer), unix.TIOCSWINSZ, size)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("cannot settle a terminal: %w", err)
+	}
+	return nil
+}
+
+// hostID is what the host knows a container's id by.
+func hostID(id uint32, maps []specs.LinuxIDMapping) uint32 {
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + id - m.ContainerID
+		}
+	}
+	return id
 }
 
 // passed is the one descriptor in a control message.

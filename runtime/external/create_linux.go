@@ -96,7 +96,7 @@ func (c *creating) intend(context.Context) error {
 // prepare makes what the container's first process inherits.
 func (c *creating) prepare(context.Context) (err error) {
 	if !c.program.gvisor() && hasProc(c.Spec) {
-		if c.launcher, err = c.runtime.newLauncher(c.Spec.Process, c.Spec.Annotations[initAnnotation] == "true", len(c.ExtraFiles)); err != nil {
+		if c.launcher, err = c.runtime.newLauncher(c.Spec.Process, c.Spec.Annotations[initAnnotation] == "true", false, len(c.ExtraFiles)); err != nil {
 			return err
 		}
 		c.record.Launched, c.record.Steps = true, c.launcher.steps

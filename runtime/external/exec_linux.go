@@ -70,6 +70,7 @@ func (x *executing) execute(ctx context.Context) (runtime.Process, error) {
 	}
 	p, err := x.meet(ctx)
 	if err == nil && x.launcher != nil {
+		x.report.Write([]byte{1}) // to one that died there is nothing to say
 		err = x.runtime.outcome(ctx, x.report, x.launcher.steps)
 	}
 	if err != nil {
@@ -85,10 +86,10 @@ func (x *executing) prepare() (err error) {
 		return err
 	}
 	if x.Launched {
-		if x.launcher, err = x.runtime.newLauncher(x.Process, false, len(x.ExtraFiles)); err != nil {
+		if x.launcher, err = x.runtime.newLauncher(x.Process, false, true, len(x.ExtraFiles)); err != nil {
 			return err
 		}
-		if x.report, x.launcher.report, err = os.Pipe(); err != nil {
+		if x.report, x.launcher.report, err = socketPair(); err != nil {
 			return err
 		}
 	}
@@ -114,11 +115,10 @@ func (x *executing) describe() error {
 
 // fork starts the parent.
 func (x *executing) fork() error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := socketPair()
 	if err != nil {
-		return fmt.Errorf("cannot make a socket: %w", err)
+		return err
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "parent"), os.NewFile(uintptr(fds[1]), "child")
 	defer ours.Close()
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
@@ -170,9 +170,35 @@ func (x *executing) meet(ctx context.Context) (runtime.Process, error) {
 	}
 	p := runtime.Process{Proxy: x.proxy, PidFD: os.NewFile(uintptr(fd), "pidfd")}
 	if p.Pid, err = strconv.Atoi(string(text[:n])); err == nil && x.console != nil {
-		p.Console, err = x.console.receive(ctx)
+		if p.Console, err = x.console.receive(ctx); err == nil {
+			err = x.settle(p.Console)
+		}
 	}
 	return p, err
+}
+
+// settle does for a terminal what crun's exec does late, or not at all. The launcher
+// waits for it.
+func (x *executing) settle(master *os.File) error {
+	var size *unix.Winsize
+	if box := x.Process.ConsoleSize; box != nil {
+		size = &unix.Winsize{Row: uint16(box.Height), Col: uint16(box.Width)}
+	}
+	return settleTerminal(master, hostID(x.Process.User.UID, x.UIDs), size)
+}
+
+// socketPair makes two ends of packets, ours with deadlines.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs"), nil
 }
 
 // refused is the program's failure to execute. A program that looks for the user's

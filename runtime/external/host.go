@@ -17,8 +17,9 @@ type Host interface {
 	// thrown away, and in a mount namespace of its own. keep must stay visible.
 	Stage(ctx context.Context, b *runtime.Bundle, keep ...string) (runtime.Staged, error)
 	// Launcher is the program to be executed, from descriptor image, instead of p's.
-	// It tells descriptor report what failed, in words for Explain.
-	Launcher(p *specs.Process, init bool, image, report int) (program *os.File, steps []byte, err error)
+	// It tells descriptor report what failed, in words for Explain; with wait it begins
+	// when it has read a byte from there.
+	Launcher(p *specs.Process, init, wait bool, image, report int) (program *os.File, steps []byte, err error)
 	Explain(steps, said []byte) error
 	// OwnPipes lets the user of p open its standard files by name.
 	OwnPipes(p *specs.Process, uids []specs.LinuxIDMapping, files ...*os.File) error

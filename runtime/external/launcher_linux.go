@@ -23,10 +23,10 @@ type launcher struct {
 
 // newLauncher makes a launcher for p whose descriptors come after extra of the
 // user's. The caller adds report.
-func (r *Runtime) newLauncher(p *specs.Process, init bool, extra int) (*launcher, error) {
+func (r *Runtime) newLauncher(p *specs.Process, init, wait bool, extra int) (*launcher, error) {
 	l := &launcher{fd: 3 + extra}
 	var err error
-	l.image, l.steps, err = r.Host.Launcher(p, init, l.fd, l.fd+1)
+	l.image, l.steps, err = r.Host.Launcher(p, init, wait, l.fd, l.fd+1)
 	return l, err
 }
 

@@ -13,14 +13,18 @@ import (
 
 // Launcher is the program that a foreign runtime executes instead of p's: it becomes
 // p's, after it has become a reaper if asked, and tells descriptor report what
-// failed. It is to be descriptor image of the process. steps are for Explain.
-func (f *Foreign) Launcher(p *specs.Process, init bool, image, report int) (program *os.File, steps []byte, err error) {
+// failed. With wait it reads a byte from there before. It is to be descriptor image of
+// the process. steps are for Explain.
+func (f *Foreign) Launcher(p *specs.Process, init, wait bool, image, report int) (program *os.File, steps []byte, err error) {
 	b := newBuilder()
 	b.ReportTo(stub.Int(report))
 	b.prctl("set the process's name", unix.PR_SET_NAME, b.String("stack-init"))
 	b.hide()
 	b.closeRange("close the launcher", image, uint32(image), 0)
 	b.closeRange("mark descriptors close-on-exec", report, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	if wait {
+		b.awaitByte(stub.Int(report))
+	}
 	if init {
 		b.reaper(p.Terminal)
 	}
@@ -34,6 +38,16 @@ func (f *Foreign) Launcher(p *specs.Process, init bool, image, report int) (prog
 	}
 	program, err = stub.Open(elf, os.TempDir(), "/dev/shm", "/var/tmp")
 	return program, steps, err
+}
+
+// awaitByte reads one byte; without any the caller is dead, and so is the process.
+func (b *builder) awaitByte(fd stub.Arg) {
+	n, more := b.Slot(), b.Label()
+	again := b.Here()
+	b.Call("wait for the caller", unix.SYS_READ, fd, b.word, stub.Int(1)).Into(n).Allow(unix.EINTR).Else(again)
+	b.If(n, stub.Int(1), more)
+	b.leave(stub.Int(1))
+	b.Place(more)
 }
 
 // Explain is the failure that a launcher told, nil when it told nothing.

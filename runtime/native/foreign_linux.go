@@ -27,7 +27,7 @@ type Foreign struct {
 }
 
 // Stage puts the root file system of b together; see rootfs.Stage for what that
-// does to the calling thread. keep are paths that must stay visible.
+// does to the calling thread, which also leaves its session keyring. keep are paths that must stay visible.
 func (f *Foreign) Stage(ctx context.Context, b *runtime.Bundle, keep ...string) (runtime.Staged, error) {
 	s := rootfs.Setup{
 		Root: b.Root, Mounts: b.Spec.Mounts, Files: b.Files, Devices: b.Spec.Linux.Devices, User: b.Spec.Process.User,
@@ -48,6 +48,9 @@ func (f *Foreign) Stage(ctx context.Context, b *runtime.Bundle, keep ...string) 
 	}
 	root, dir, err := rootfs.StageDirs(keep...)
 	if err != nil {
+		return runtime.Staged{}, err
+	}
+	if err := leaveKeyring(); err != nil {
 		return runtime.Staged{}, err
 	}
 	return rootfs.Stage(ctx, root, dir, s)

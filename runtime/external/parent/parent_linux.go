@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,6 +52,7 @@ func Main(args []string) int {
 	}
 	pid, err := o.beget()
 	if err != nil {
+		bury()
 		return Failed
 	}
 	code, err := wait(pid)
@@ -66,6 +68,9 @@ func (o options) beget() (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, err
 	}
+	// A session keyring of its own: crun leaves processes the caller's. Kernels without
+	// keyrings, and quotas, are no reason not to execute.
+	unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
 	inherited := make([]uintptr, o.files)
 	for i := range inherited {
 		inherited[i] = uintptr(i)
@@ -117,6 +122,25 @@ func tell(socket, pid int) error {
 	defer unix.Close(pidfd)
 	defer unix.Close(socket)
 	return unix.Sendmsg(socket, []byte(strconv.Itoa(pid)), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
+}
+
+// bury kills and reaps what a program left that failed. The first process of a
+// container cannot end before.
+func bury() {
+	for {
+		lists, _ := filepath.Glob("/proc/self/task/*/children")
+		for _, name := range lists {
+			b, _ := os.ReadFile(name) // the thread may have ended
+			for _, word := range strings.Fields(string(b)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					unix.Kill(pid, unix.SIGKILL)
+				}
+			}
+		}
+		if _, err := unix.Wait4(-1, nil, 0, nil); errors.Is(err, unix.ECHILD) {
+			return
+		}
+	}
 }
 
 // wait reaps a child and returns its code, as a shell would.

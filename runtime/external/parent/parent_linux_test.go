@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -117,6 +118,26 @@ func TestCodes(t *testing.T) {
 			}
 			pidfd.Close()
 		}
+	}
+}
+
+// What a program leaves that fails is no orphan of others.
+func TestFailedLeavesNobody(t *testing.T) {
+	cmd, pid, _ := parentOf(t, "/bin/sh", "-c", "sleep 1000 & echo $! >$1; exit 3", "sh")
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); pid != 0 || got != Failed {
+		t.Errorf("got process %d, code %d", pid, got)
+	}
+	b, err := os.ReadFile(cmd.Args[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(left, 0); err != syscall.ESRCH {
+		t.Errorf("process %d: %v", left, err)
 	}
 }
 
