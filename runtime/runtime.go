@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -89,6 +90,9 @@ type Bundle struct {
 	// Adopt, when set, is called with the pid before the process may run
 	// anything of the user's, so that its parent (the shim) can know its name.
 	Adopt func(ctx context.Context, pid int) error
+	// Interfaces, when set, is called once Attach has returned, by a runtime whose
+	// containers have a network stack of their own: what Attach plugged in.
+	Interfaces func() []Interface `json:"-"`
 }
 
 // RootFS is a root file system of layers with a writable one on top.
@@ -199,4 +203,24 @@ type Stats struct {
 	ReadBytes   uint64 // block devices
 	WriteBytes  uint64
 	OOMKills    uint64
+}
+
+// Interface is a network interface as a machine sets it up for itself: the first
+// process's namespace only passes packets on.
+type Interface struct {
+	Name string // inside the machine ("eth0")
+	// Tap is the device in the first process's network namespace whose other end is
+	// the interface.
+	Tap string
+	MAC string
+	MTU int
+	// Addresses have the lengths of their subnets.
+	Addresses []netip.Prefix
+	Routes    []Route
+}
+
+// Route leads to Destination through Via; without Via it is on the link.
+type Route struct {
+	Destination netip.Prefix
+	Via         netip.Addr `json:",omitzero"`
 }

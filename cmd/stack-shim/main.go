@@ -4,6 +4,8 @@
 //	stack-shim parent ...   the parent of a process that another OCI runtime executes
 //	stack-shim oci ...      the OCI runtime, which `stack oci` executes
 //	stack-oci ...           the same under the name of a link, for --runtime of others
+//	stack-shim machine-...  a virtual machine's monitor and relays
+//	/init                   process 1 of a virtual machine
 package main
 
 import (
@@ -11,9 +13,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"stack/runtime"
 	"stack/runtime/external/parent"
+	"stack/runtime/native"
 	"stack/runtime/oci"
 	"stack/runtime/shim"
+	"stack/runtime/vm/guest"
+	"stack/runtime/vm/monitor"
 )
 
 // version is set at link time.
@@ -33,6 +39,12 @@ func main() {
 		os.Exit(oci.Main(program("stack oci"), args[1:]))
 	case len(args) > 0 && args[0] == "parent":
 		os.Exit(parent.Main(args[1:]))
+	case os.Getpid() == 1 && os.Args[0] == "/init":
+		guest.Main(func(root string) runtime.Runtime { return native.New(native.Options{Root: root}) })
+	case len(args) > 0 && args[0] == "machine-monitor":
+		os.Exit(monitor.Main())
+	case len(args) > 0 && args[0] == "machine-relay":
+		os.Exit(monitor.Relay(args[1:]))
 	case len(args) == 0 || args[0] != "run":
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

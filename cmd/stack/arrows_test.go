@@ -16,7 +16,7 @@ import (
 // sub-packages unless they have one of their own.
 var arrows = map[string][]string{
 	"cmd/stack":           {"*"},
-	"cmd/stack-shim":      {"runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent"},
+	"cmd/stack-shim":      {"runtime", "runtime/native", "runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent", "runtime/vm/guest", "runtime/vm/monitor"},
 	"cmd/stackbench":      {},
 	"spec":                {},
 	"scheduler":           {"spec", "runtime", "netns", "scheduler/watch"},
@@ -27,7 +27,11 @@ var arrows = map[string][]string{
 	"runtime/native":      {"runtime"},
 	"runtime/oci":         {"runtime", "runtime/native", "runtime/native/ps"},
 	"runtime/external":    {"runtime"},
-	"runtime/vm":          {"runtime"},
+	"runtime/vm":          {"runtime", "runtime/vm/wire", "runtime/vm/monitor", "runtime/vm/kernel"},
+	"runtime/vm/wire":     {"runtime"},
+	"runtime/vm/monitor":  {"runtime", "runtime/vm/wire"},
+	"runtime/vm/guest":    {"runtime", "runtime/native/ps", "runtime/vm/wire"},
+	"runtime/vm/kernel":   {},
 	"runtime/runtimetest": {"runtime"},
 	"runtime/shim":        {"runtime", "runtime/log"},
 	"runtime/log":         {},
