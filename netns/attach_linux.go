@@ -36,11 +36,7 @@ func (h *Host) Attach(ctx context.Context, eps []Endpoint, pid int) ([]Lease, er
 	if err != nil {
 		return nil, fmt.Errorf("cannot attach container %s: %w", short(container), err)
 	}
-	var networks []string
-	for _, e := range eps {
-		networks = append(networks, e.Network)
-	}
-	h.settleIn(container, process{pid, s.id}, networks)
+	h.settleIn(container, process{pid, s.id}, leases)
 	if err := h.publish(container); err != nil {
 		return nil, errors.Join(err, h.detach(container))
 	}
@@ -77,6 +73,10 @@ func (h *Host) attach(s *space, eps []Endpoint) (leases []Lease, err error) {
 		p, err := h.plug(e, c.lease, entry)
 		if err != nil {
 			return nil, err
+		}
+		if e.Tap {
+			p.tap = tapName(len(plugs))
+			leases[len(leases)-1].Tap = p.machineSide()
 		}
 		plugs = append(plugs, p)
 	}

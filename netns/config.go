@@ -103,6 +103,9 @@ type Endpoint struct {
 	Hostname string
 	// MTU 0 takes the network's.
 	MTU int
+	// Tap gives the addresses to a virtual machine: the container's namespace has a
+	// tap device for it and passes packets on; see Tap.
+	Tap bool `json:",omitempty"`
 	// Bandwidth is this endpoint's share of its network, at most.
 	Bandwidth Bandwidth `json:",omitzero"`
 	Sysctls   map[string]string
@@ -142,6 +145,9 @@ type Lease struct {
 	// Hostname is the name that reverse lookups answer (the container's name).
 	Hostname  string
 	Bandwidth Bandwidth `json:",omitzero"`
+	// Routed says that a virtual machine has the addresses. Attach tells it how.
+	Routed bool `json:",omitempty"`
+	Tap    *Tap `json:"-"`
 	// NetNS is the inode of the container's network namespace: a pid is trusted
 	// only when /proc/PID/ns/net still is this one.
 	NetNS uint64

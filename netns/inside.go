@@ -15,6 +15,8 @@ const insideTable = "stack"
 type inside struct {
 	// UDP and TCP are the resolver's ports on ResolverAddr; 0 for none.
 	UDP, TCP uint16
+	// Routed are the addresses of the virtual machine behind the namespace.
+	Routed []netip.Addr
 	paths
 }
 
@@ -25,7 +27,8 @@ type paths struct {
 	Services []ServiceLease
 }
 
-// rules computes the table. Its only client is the container itself, so what is
+// rules computes the table. Its only client is the container itself, or the virtual
+// machine behind it, so what is
 // translated on output has that one's address as its source: services see who
 // calls, also when a replica calls its own service and is led to itself.
 //
@@ -46,11 +49,12 @@ func (in inside) chains() []chain {
 			nat = append(nat, rule{"ip daddr " + ResolverAddr, r.clause, to})
 		}
 	}
+	var lead []rule
 	if in.has(netip.Addr.Is4) {
-		nat = append(nat, rule{"meta nfproto ipv4", "ip daddr vmap @spread4"})
+		lead = append(lead, rule{"meta nfproto ipv4", "ip daddr vmap @spread4"})
 	}
 	if in.has(netip.Addr.Is6) {
-		nat = append(nat, rule{"meta nfproto ipv6", "ip6 daddr vmap @spread6"})
+		lead = append(lead, rule{"meta nfproto ipv6", "ip6 daddr vmap @spread6"})
 	}
 	for _, p := range in.Pools {
 		daddr := "ip daddr " + p.String()
@@ -62,10 +66,14 @@ func (in inside) chains() []chain {
 			rule{daddr, "meta l4proto tcp", "reject with tcp reset"},
 			rule{daddr, "reject with icmpx port-unreachable"})
 	}
-	return []chain{
-		{Name: "output", Kind: "nat", Hook: "output", Priority: -100, Rules: nat},
+	out := []chain{
+		{Name: "output", Kind: "nat", Hook: "output", Priority: -100, Rules: append(nat, lead...)},
 		{Name: "refuse", Kind: "filter", Hook: "output", Rules: refuse},
 	}
+	if len(in.Routed) > 0 {
+		out = append(out, in.routedChains(lead, refuse)...)
+	}
+	return out
 }
 
 // A service's backends are numbered from 0; one of N is drawn in the chain of all

@@ -80,11 +80,7 @@ func (h *Host) ResumeDNS(container string, pid int, udp, tcp *os.File) error {
 // cannot be read, which the next Apply repairs.
 func (h *Host) settled(container string, p process) *resident {
 	leases, _ := h.Lease(container)
-	var networks []string
-	for _, l := range leases {
-		networks = append(networks, l.Network)
-	}
-	return h.settleIn(container, p, networks)
+	return h.settleIn(container, p, leases)
 }
 
 // listenAt makes a resolver's socket in the calling thread's namespace, where

@@ -94,6 +94,7 @@ func (e *entry) grant(st *state, c *leaseCall) (l Lease, fresh bool, err error) 
 // renew copies into a lease what may change without a new address.
 func (ep Endpoint) renew(l Lease, netns uint64) Lease {
 	l.Names, l.Service, l.Hostname, l.NetNS, l.Bandwidth = slices.Clone(ep.Names), ep.Service, ep.Hostname, netns, ep.Bandwidth
+	l.Routed = ep.Tap
 	if ep.MAC != "" {
 		l.MAC = ep.MAC
 	}

@@ -85,6 +85,8 @@ func compileClause(clause string) ([]expr.Any, error) {
 		return prefix(unix.NFPROTO_IPV4, 12, last)
 	case strings.HasPrefix(clause, "ip daddr "):
 		return prefix(unix.NFPROTO_IPV4, 16, last)
+	case strings.HasPrefix(clause, "ip6 saddr "):
+		return prefix(unix.NFPROTO_IPV6, 8, last)
 	case clause == "ip6 daddr != ::1":
 		return []expr.Any{
 			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"maps"
 	"slices"
 
@@ -19,6 +20,7 @@ type resident struct {
 	process
 	networks []string // IDs
 	udp, tcp uint16   // the resolver's ports
+	routed   []netip.Addr
 	// has is what the table was made from; nil until it was written.
 	has *snapshot
 	// table's socket stays open: to close it soon after a change would wait for
@@ -59,8 +61,8 @@ func (h *Host) recordServices(c Config, networks []Network) error {
 	return errs.ErrorOrNil()
 }
 
-// settleIn notes that a container lives in a namespace, on networks.
-func (h *Host) settleIn(container string, p process, networks []string) *resident {
+// settleIn notes that a container lives in a namespace, with leases.
+func (h *Host) settleIn(container string, p process, leases []Lease) *resident {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.live[container] = p
@@ -72,7 +74,15 @@ func (h *Host) settleIn(container string, p process, networks []string) *residen
 		r = &resident{process: p, ports: &h.insiders}
 		h.residents[container] = r
 	}
-	r.networks = networks
+	r.networks, r.routed = nil, nil
+	for _, l := range leases {
+		r.networks = append(r.networks, l.Network)
+		for _, a := range []netip.Addr{l.IPv4, l.IPv6} {
+			if l.Routed && a.IsValid() {
+				r.routed = append(r.routed, a)
+			}
+		}
+	}
 	return r
 }
 
@@ -251,7 +261,7 @@ func (h *Host) forgetDead(containers []string) {
 	}
 }
 
-func (r *resident) rules(s *snapshot) ruleset { return inside{r.udp, r.tcp, s.paths}.rules() }
+func (r *resident) rules(s *snapshot) ruleset { return inside{r.udp, r.tcp, r.routed, s.paths}.rules() }
 
 // begin makes the table in the calling thread's namespace, where there is none most
 // likely: looking first would cost as much again.

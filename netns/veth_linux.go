@@ -30,6 +30,9 @@ type plug struct {
 	alias    string
 	mac      net.HardwareAddr
 	index    int // of the container's side, once it exists
+	// tap is the name of a machine's device, empty for a container; tapIndex its.
+	tap      string
+	tapIndex int
 }
 
 // hostRequests makes the pair, its peer at once in the container's namespace.
@@ -172,8 +175,12 @@ func loopbackUp() request {
 // addressRequests is the second batch inside: addresses, the gateway's
 // neighbour entry and the default routes.
 func (p *plug) addressRequests() (out []request) {
-	for _, a := range p.addresses() {
-		out = append(out, p.address(a))
+	if p.tap != "" {
+		out = p.tapRequests()
+	} else {
+		for _, a := range p.addresses() {
+			out = append(out, p.address(a))
+		}
 	}
 	for _, pool := range p.network.Pools {
 		own := p.lease.IPv6
@@ -275,8 +282,14 @@ func (h *Host) connect(s *space, plugs []*plug) error {
 	if err := h.makePairs(s, plugs); err != nil {
 		return err
 	}
+	if err := h.makeTaps(s, plugs); err != nil {
+		return err
+	}
 	replies, err := inside.do(linkRequests(plugs, h.ipv6)...)
 	if err != nil {
+		return err
+	}
+	if err := h.tuneTaps(s, plugs); err != nil {
 		return err
 	}
 	var second []request

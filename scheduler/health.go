@@ -128,9 +128,18 @@ func (c *Controller) checkNetwork(ctx context.Context, i *Instance, timeout time
 		return -1, "", err
 	}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if d, ok := c.Runtime.(insideDialer); ok && d.Machine(i.ID) {
+			return d.Dial(ctx, i.ID, network, address)
+		}
 		return c.Network.Dial(ctx, st.Pid, network, address)
 	}
 	return i.Check.ask(ctx, dial, timeout)
+}
+
+// insideDialer is what a runtime has whose machines have network stacks of their own.
+type insideDialer interface {
+	Machine(id string) bool
+	Dial(ctx context.Context, id, network, address string) (net.Conn, error)
 }
 
 // outputLimit bounds what is kept of a process's output.

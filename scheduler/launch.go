@@ -263,6 +263,7 @@ func (l *launch) create(ctx context.Context) error {
 	b := l.out.Bundle(l.i.ID)
 	b.Stdin, b.Stdout, b.Stderr = l.stdio.Stdin, l.stdio.Stdout, l.stdio.Stderr
 	b.Attach = l.attach
+	b.Interfaces = func() []runtime.Interface { return interfaces(l.leases) }
 	if n := slices.IndexFunc(b.Files, func(f runtime.File) bool { return f.Target == hostsFile }); n >= 0 {
 		b.Files[n].Append = func() []byte { return ownHosts(l.leases, l.out.Hostname, l.svc.DomainName) }
 	}

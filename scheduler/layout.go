@@ -10,6 +10,7 @@ import (
 //
 //	RUN/PROJECT/                      sockets, pids, container state (tmpfs)
 //	RUN/PROJECT/containers/ID/        the runtime's record
+//	RUN/PROJECT/machines/ID/          what makes it a virtual machine (package vm)
 //	RUN/PROJECT/instances/ID/         streams, exit.json, process.json
 //	LIB/projects/PROJECT/wish.json    what people asked for
 //	LIB/projects/PROJECT/instances/   one file a container
@@ -20,6 +21,7 @@ import (
 //	LIB/networks/ID/                  host-wide networks (package netns)
 //	LIB/volumes/NAME/                 volume.json, _data/
 //	LIB/images/                       image store (package image)
+//	LIB/vm/                           kernels of virtual machines (package vm/kernel)
 //	LIB/subids.json                   id range of each project
 type Layout struct {
 	Run, Lib string
@@ -52,6 +54,7 @@ func NewLayout(getenv func(string) string, uid int) Layout {
 func (l Layout) Networks() string { return filepath.Join(l.Lib, "networks") }
 func (l Layout) Volumes() string  { return filepath.Join(l.Lib, "volumes") }
 func (l Layout) Images() string   { return filepath.Join(l.Lib, "images") }
+func (l Layout) VM() string       { return filepath.Join(l.Lib, "vm") }
 func (l Layout) projects() string { return filepath.Join(l.Lib, "projects") }
 
 // RunDir is the project's directory of sockets and container state.
@@ -62,6 +65,9 @@ func (s *Store) Containers() string { return filepath.Join(s.RunDir(), "containe
 
 // ForeignContainers is that of the containers that another OCI runtime has.
 func (s *Store) ForeignContainers() string { return filepath.Join(s.RunDir(), "foreign") }
+
+// Machines is the directory of virtual machines' records.
+func (s *Store) Machines() string { return filepath.Join(s.RunDir(), "machines") }
 
 // InstanceDir holds a container's streams, exit record and program.
 func (s *Store) InstanceDir(id string) string { return filepath.Join(s.RunDir(), "instances", id) }

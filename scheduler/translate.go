@@ -166,7 +166,7 @@ func Translate(in TranslateInput) (Translated, error) {
 	t.out.Spec, t.out.Runtime = t.spec, t.s.Runtime
 	for _, step := range []func() error{
 		t.namespaces, t.process, t.security, t.sysctls, t.resources, t.blockIO, t.devices,
-		t.root, t.mounts, t.vendorDevices, t.files, t.objects, t.labels, t.log, t.network,
+		t.root, t.mounts, t.vendorDevices, t.files, t.objects, t.labels, t.log, t.network, t.isolation,
 	} {
 		if err := step(); err != nil {
 			return Translated{}, fmt.Errorf("cannot prepare container %q: %w", in.Instance.Name, err)

@@ -55,7 +55,7 @@ func buildKeys() map[string]judge {
 // xstackKeys judge those of x-stack of a service, by their names in Go.
 func xstackKeys() map[string]judge {
 	return map[string]judge{
-		"Bandwidth": free, "Probe": free, "Isolation": everyChange, "Watch": followed, "Once": free, "Schedule": free, "KeepUnhealthy": free, "OnConfigChange": free,
+		"Bandwidth": free, "Probe": free, "Isolation": everyChange, "Kernel": everyChange, "Watch": followed, "Once": free, "Schedule": free, "KeepUnhealthy": free, "OnConfigChange": free,
 	}
 }
 

@@ -10,7 +10,7 @@ func valueRules() []rule {
 		checkPorts, checkDurations, checkSizes, checkNumbers, checkHealthcheck, checkRestart, checkUpdate,
 		checkCapabilities, checkSecurityOpt, checkSignal, checkImageRef, checkNamespaces, checkDrivers, checkOptions,
 		checkSubnets, checkMounts, checkEnvironment, checkCommands, checkHosts,
-		checkModes, checkBooleans, checkObjectNames, checkExtension, checkWatch,
+		checkModes, checkBooleans, checkObjectNames, checkExtension, checkMachines, checkWatch,
 	}
 }
 

@@ -14,9 +14,6 @@ func checkExtension(m *model, r *report) {
 		if check := s.v.get("healthcheck"); own.Probe != nil && check != nil && !check.get("disable").truth() {
 			r.addf(v.get("probe").named(), "exclusive", "service %q has both healthcheck and x-stack.probe", s.name)
 		}
-		if own.Isolation == IsolationVM {
-			r.add(v.get("isolation").at, "unsupported", "isolation: vm is not supported: virtual machines are not built yet", "")
-		}
 	}
 	m.root.get("networks").each(func(_ string, v *value) {
 		own := v.get(extensionKey)

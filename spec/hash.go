@@ -48,6 +48,9 @@ func (s *Stack) RecreateHash(name string) (string, error) {
 		return "", fmt.Errorf("cannot hash service %q: %w", name, err)
 	}
 	part := fixed(hashed(config))
+	if x.Isolation == IsolationVM {
+		part = fixedMachine(hashed(config))
+	}
 	if config.Runtime == "" && x.Isolation != IsolationVM {
 		return s.plainHash(part, nil, nil)
 	}
@@ -113,4 +116,15 @@ func fixed(c types.ServiceConfig) types.ServiceConfig {
 	c.PostStart, c.PreStop = nil, nil
 	c.Deploy, c.Attach = nil, nil
 	return c
+}
+
+// fixedMachine is that of a virtual machine, whose size does not change.
+func fixedMachine(c types.ServiceConfig) types.ServiceConfig {
+	out := fixed(c)
+	out.CPUS, out.CPUPeriod, out.CPUQuota = c.CPUS, c.CPUPeriod, c.CPUQuota
+	out.MemLimit, out.PidsLimit = c.MemLimit, c.PidsLimit
+	if c.Deploy != nil && c.Deploy.Resources.Limits != nil {
+		out.Deploy = &types.DeployConfig{Resources: types.Resources{Limits: c.Deploy.Resources.Limits}}
+	}
+	return out
 }

@@ -5,7 +5,7 @@ import "slices"
 // xstackSupport are the keys of x-stack.
 func xstackSupport() []support {
 	return slices.Concat(
-		ok("services.*.x-stack", "services.*.x-stack.isolation", "networks.*.x-stack"),
+		ok("services.*.x-stack", "services.*.x-stack.isolation", "services.*.x-stack.kernel", "networks.*.x-stack"),
 		ok("services.*.x-stack.bandwidth", "services.*.x-stack.bandwidth.ingress", "services.*.x-stack.bandwidth.egress"),
 		ok("networks.*.x-stack.bandwidth", "networks.*.x-stack.bandwidth.ingress", "networks.*.x-stack.bandwidth.egress"),
 		prefixed("services.*.x-stack.", slices.Concat(

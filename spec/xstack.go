@@ -18,6 +18,8 @@ type XStack struct {
 	Isolation Isolation
 	// KeepUnhealthy is autoheal: false. A replica that is unhealthy is not restarted.
 	KeepUnhealthy bool
+	// Kernel is the path of a virtual machine's kernel; "" is Debian's.
+	Kernel string
 	// Watch is nil when there is none.
 	Watch *Watch
 	// Once keeps a one-shot service that ended well from running again unchanged.

@@ -21,6 +21,7 @@ func (x extensionReader) service(v *value) XStack {
 		Bandwidth: x.bandwidth(v.get("bandwidth")),
 		Probe:     x.probe(v.get("probe")),
 		Isolation: Isolation(v.get("isolation").text()),
+		Kernel:    v.get("kernel").text(),
 		Watch:     x.watch(v.get("watch")),
 		Once:      x.truth(v.get("once"), "once"),
 

@@ -12,14 +12,17 @@ import (
 	"stack/runtime/external"
 	"stack/runtime/native"
 	"stack/runtime/native/metrics"
+	"stack/runtime/native/seccomp/profiles"
 	"stack/runtime/native/transfer"
+	"stack/runtime/vm"
 	"stack/scheduler"
 	"stack/spec"
 )
 
 // runtimes run the containers of a project.
 type runtimes struct {
-	external.Choice
+	*vm.Runtime // virtual machines, and all that choice has
+	choice external.Choice
 	native *native.Runtime
 	host   *native.Foreign
 }
@@ -29,20 +32,26 @@ func (a *app) runtimes(s *scheduler.Store, o native.Options) *runtimes {
 	o.Root, o.Stats = s.Containers(), metrics.Read
 	c := &runtimes{native: native.New(o), host: &native.Foreign{ReadStats: metrics.Read}}
 	others := external.Options{Root: s.ForeignContainers(), Host: c.host, Log: o.Log}
+	shim := "stack-shim"
 	if self, err := os.Executable(); err == nil {
-		others.Parent = []string{filepath.Join(filepath.Dir(self), "stack-shim"), "parent"}
+		shim = filepath.Join(filepath.Dir(self), shim)
+		others.Parent = []string{shim, "parent"}
 	}
-	c.Choice = external.Choice{Native: c.native, Others: external.New(others)}
+	c.choice = external.Choice{Native: c.native, Others: external.New(others)}
+	c.Runtime = vm.New(vm.Options{
+		Root: s.Machines(), Home: s.Layout.VM(), Containers: &c.choice, Shim: shim,
+		Seccomp: profiles.Default, Log: o.Log,
+	})
 	return c
 }
 
 // Root opens the file system that a container's first process sees; see
 // native.Runtime.Root.
 func (c *runtimes) Root(ctx context.Context, id string) (*transfer.Root, error) {
-	if !c.Foreign(id) {
+	if !c.choice.Foreign(id) {
 		return c.native.Root(ctx, id)
 	}
-	p, err := c.Others.First(ctx, id)
+	p, err := c.choice.Others.First(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -51,10 +60,10 @@ func (c *runtimes) Root(ctx context.Context, id string) (*transfer.Root, error) 
 
 // Bare opens it without what is mounted; see native.Runtime.Bare.
 func (c *runtimes) Bare(ctx context.Context, id string) (*transfer.Root, error) {
-	if !c.Foreign(id) {
+	if !c.choice.Foreign(id) {
 		return c.native.Bare(ctx, id)
 	}
-	p, err := c.Others.First(ctx, id)
+	p, err := c.choice.Others.First(ctx, id)
 	if err != nil {
 		return nil, err
 	}

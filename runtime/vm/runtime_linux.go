@@ -167,6 +167,18 @@ func (r *Runtime) Update(ctx context.Context, id string, l *specs.LinuxResources
 	return r.Runtime.Update(ctx, id, l)
 }
 
+// OOMEvents is the method of that name of the runtime of containers. What runs out of
+// memory in a guest is its own kernel's business.
+func (r *Runtime) OOMEvents(ctx context.Context, id string) (<-chan struct{}, error) {
+	w, ok := r.Runtime.(interface {
+		OOMEvents(ctx context.Context, id string) (<-chan struct{}, error)
+	})
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return w.OOMEvents(ctx, id)
+}
+
 // Stats implements runtime.Runtime: processor and memory are the hypervisor's, which
 // is what the machine costs; processes the guest's.
 func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {

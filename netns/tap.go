@@ -1,0 +1,173 @@
+package netns
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Tap is how a virtual machine sets up an endpoint's interface. Its device is in the
+// container's namespace, made persistent, so that the hypervisor only opens it.
+//
+//	bridge ─ veth ─ ethN │ routes │ tapN ─ hypervisor ─ ethN of the machine
+//
+// The addresses are the machine's alone. The namespace answers for them on ethN, and
+// on tapN for everybody else (proxy ARP and NDP), and passes packets on; so what
+// holds for a container's namespace holds for the machine behind it: its place at the
+// bridge, its bandwidth, and where its services lead, which is decided for packets
+// that come through as for those that a container sends.
+type Tap struct {
+	Name      string
+	MTU       int
+	Addresses []netip.Prefix
+	Routes    []TapRoute
+}
+
+// TapRoute leads to Destination by Via; without Via it is on the link.
+type TapRoute struct {
+	Destination netip.Prefix
+	Via         netip.Addr
+}
+
+// The namespace's own addresses on each tap, of the link only: for what it sends
+// itself, and for a machine that is led to itself.
+func tapAddr4() netip.Addr { return netip.AddrFrom4([4]byte{169, 254, 254, 254}) }
+func tapAddr6() netip.Addr { return netip.MustParseAddr("fe80::1") }
+
+func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// machineSide is what the machine is told.
+func (p *plug) machineSide() *Tap {
+	t := &Tap{Name: p.tap, MTU: p.mtu}
+	for _, a := range p.addresses() {
+		if a.Addr().Is4() {
+			t.Addresses = append(t.Addresses, a)
+			continue
+		}
+		// Its neighbours are reached through the namespace: nobody answers for them.
+		t.Addresses = append(t.Addresses, whole(a.Addr()))
+		t.Routes = append(t.Routes, TapRoute{a.Masked(), tapAddr6()})
+	}
+	t.Routes = append(t.Routes, TapRoute{Destination: whole(tapAddr4())})
+	for _, pool := range p.network.ServicePools {
+		switch {
+		case pool.Addr().Is4() && p.lease.IPv4.IsValid():
+			t.Routes = append(t.Routes, TapRoute{Destination: pool})
+		case pool.Addr().Is6() && p.lease.IPv6.IsValid():
+			t.Routes = append(t.Routes, TapRoute{pool, tapAddr6()})
+		}
+	}
+	if !p.endpoint.Default || p.network.Internal {
+		return t
+	}
+	if gw, ok := p.gateway(p.lease.IPv4); ok {
+		t.Routes = append(t.Routes, TapRoute{netip.PrefixFrom(netip.IPv4Unspecified(), 0), gw})
+	}
+	if _, ok := p.gateway(p.lease.IPv6); ok {
+		t.Routes = append(t.Routes, TapRoute{netip.PrefixFrom(netip.IPv6Unspecified(), 0), tapAddr6()})
+	}
+	return t
+}
+
+// gateway is that of the pool an address is from.
+func (p *plug) gateway(own netip.Addr) (netip.Addr, bool) {
+	for _, pool := range p.network.Pools {
+		if own.IsValid() && pool.Subnet.Contains(own) {
+			return pool.gateway(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// tapRequests take the place of an endpoint's own addresses: the subnets are on ethN,
+// the machine behind the tap.
+func (p *plug) tapRequests() (out []request) {
+	for _, a := range p.addresses() {
+		out = append(out,
+			routeOn("add route to "+a.Masked().String(), a.Masked(), p.index),
+			routeOn("add route to the machine", whole(a.Addr()), p.tapIndex))
+		out = append(out, neighbours("the machine's neighbour entry", p.tapIndex, p.mac, a.Addr())...)
+		if a.Addr().Is6() {
+			out = append(out, proxyNeighbour(p.index, a.Addr()))
+		}
+	}
+	out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr4(), 32)))
+	if p.lease.IPv6.IsValid() {
+		out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr6(), 64)))
+	}
+	return out
+}
+
+// ownAddress is one of the namespace's on the tap.
+func (p *plug) ownAddress(a netip.Prefix) request {
+	onTap := *p
+	onTap.index = p.tapIndex
+	return onTap.address(a)
+}
+
+func routeOn(what string, to netip.Prefix, index int) request {
+	r := newRequest(what, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	msg := nl.NewRtMsg()
+	msg.Family, msg.Dst_len = family(to.Addr()), uint8(to.Bits())
+	if to.Addr().Is4() {
+		msg.Scope = unix.RT_SCOPE_LINK
+	}
+	r.AddData(msg)
+	r.attr(unix.RTA_DST, to.Addr().AsSlice())
+	r.attr(unix.RTA_OIF, nl.Uint32Attr(uint32(index)))
+	return r
+}
+
+// proxyNeighbour makes a link answer for an address of another one.
+func proxyNeighbour(index int, a netip.Addr) request {
+	r := newRequest("answer for the machine", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	r.AddData(&netlink.Ndmsg{Family: family(a), Index: uint32(index), State: netlink.NUD_PERMANENT, Flags: netlink.NTF_PROXY})
+	r.attr(netlink.NDA_DST, a.AsSlice())
+	return r
+}
+
+// tapSysctls let the namespace pass packets on, and answer at once.
+func tapSysctls(plugs []*plug) map[string]string {
+	out := map[string]string{}
+	for _, p := range plugs {
+		if p.tap == "" {
+			continue
+		}
+		out["net/ipv4/ip_forward"] = "1"
+		out["net/ipv4/conf/all/send_redirects"] = "0"
+		for _, link := range []string{p.endpoint.IfName, p.tap} {
+			out["net/ipv4/conf/"+link+"/proxy_arp"] = "1"
+			out["net/ipv4/conf/"+link+"/send_redirects"] = "0"
+			out["net/ipv4/neigh/"+link+"/proxy_delay"] = "0"
+		}
+		if p.lease.IPv6.IsValid() {
+			out["net/ipv6/conf/all/forwarding"] = "1"
+			out["net/ipv6/conf/"+p.endpoint.IfName+"/proxy_ndp"] = "1"
+			out["net/ipv6/neigh/"+p.endpoint.IfName+"/proxy_delay"] = "0"
+		}
+	}
+	return out
+}
+
+// routedChains are what a namespace does for the machine behind it.
+func (in inside) routedChains(lead, refuse []rule) []chain {
+	var self []rule
+	for _, a := range in.Routed {
+		kind := "ip"
+		if a.Is6() {
+			kind = "ip6"
+		}
+		self = append(self, rule{kind + " saddr " + a.String(), kind + " daddr " + a.String(), "masquerade"})
+	}
+	return []chain{
+		{Name: "routed", Kind: "nat", Hook: "prerouting", Priority: -100, Rules: lead},
+		{Name: "routed-refuse", Kind: "filter", Hook: "forward", Rules: refuse},
+		{Name: "routed-self", Kind: "nat", Hook: "postrouting", Priority: 100, Rules: self},
+	}
+}
+
+// tapName is the name of the tap of a container's endpoint number n.
+func tapName(n int) string { return "tap" + strconv.Itoa(n) }
