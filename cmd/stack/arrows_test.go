@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"runtime/vm/monitor":  {"runtime", "runtime/vm/wire"},
 	"runtime/vm/guest":    {"runtime", "runtime/native/ps", "runtime/vm/wire"},
 	"runtime/vm/kernel":   {},
+	"runtime/vm/vmtest":   {"runtime/runtimetest", "runtime/vm/kernel"},
 	"runtime/runtimetest": {"runtime"},
 	"runtime/shim":        {"runtime", "runtime/log"},
 	"runtime/log":         {},

@@ -22,9 +22,9 @@ import (
 // runtimes run the containers of a project.
 type runtimes struct {
 	*vm.Runtime // virtual machines, and all that choice has
-	choice external.Choice
-	native *native.Runtime
-	host   *native.Foreign
+	choice      external.Choice
+	native      *native.Runtime
+	host        *native.Foreign
 }
 
 // runtimes opens a project's; o needs neither Root nor Stats.
@@ -85,9 +85,9 @@ func useRuntime(st *spec.Stack, name string) {
 }
 
 // Rewrite changes files in a container; see native.Runtime.Rewrite. A foreign runtime's
-// is made anew for that, see spec.Stack.RecreateHash.
+// and a virtual machine are made anew for that, see spec.Stack.RecreateHash.
 func (c *runtimes) Rewrite(ctx context.Context, id string, files []runtime.File) ([]string, error) {
-	if c.Foreign(id) {
+	if c.Machine(id) || c.choice.Foreign(id) {
 		return nil, errors.New("another runtime made the container")
 	}
 	return c.native.Rewrite(ctx, id, files)

@@ -24,6 +24,8 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 	switch cond {
 	case "idmap":
 		return os.Getenv("STACK_TEST_NO_IDMAP") == "", nil
+	case "machines":
+		return haveMachines(t)
 	case "registry":
 		return haveRegistry()
 	case "shop":

@@ -63,6 +63,7 @@ func TestScript(t *testing.T) {
 			"clean":      clean,
 			"until":      until,
 			"registry":   startRegistry,
+			"machines":   machines(t),
 		},
 		Condition:     func(cond string) (bool, error) { return scriptCondition(t, cond) },
 		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",
