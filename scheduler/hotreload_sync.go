@@ -58,6 +58,9 @@ func (r *reloader) catchUp(ctx context.Context, i Instance) error {
 // bring syncs what was touched after a generation into one container. It is false
 // for a container that has no processes: it is brought up to date when it starts.
 func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare bool) (bool, error) {
+	if m, ok := r.c.Files.(machineFiles); ok && m.Machine(i.ID) {
+		return r.bringMachine(ctx, m, i, behind, compare)
+	}
 	root, err := r.c.Files.Root(ctx, i.ID)
 	if gone(err) {
 		return false, nil
@@ -68,13 +71,7 @@ func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare
 	defer root.Close()
 	var errs []error
 	for n, rule := range r.rules {
-		var names []string
-		for name, g := range r.touched[n] {
-			if g > behind {
-				names = append(names, name)
-			}
-		}
-		if len(names) > 0 {
+		if names := r.behind(n, behind); len(names) > 0 {
 			errs = append(errs, rule.sync(ctx, root, names, compare))
 		}
 	}
@@ -82,6 +79,17 @@ func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare
 		return true, fmt.Errorf("container %s: %w", i.Name, err)
 	}
 	return true, nil
+}
+
+// behind are the names that rule n saw touched after a generation.
+func (r *reloader) behind(n int, generation uint64) []string {
+	var names []string
+	for name, g := range r.touched[n] {
+		if g > generation {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (r reloadRule) sync(ctx context.Context, root *transfer.Root, names []string, compare bool) error {

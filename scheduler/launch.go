@@ -336,7 +336,11 @@ func (l *launch) begin(ctx context.Context) error {
 	}
 	l.c.catchUp(ctx, l.i)
 	l.begun = l.c.Now() // before: no line of the run's log may be older
-	return l.c.Runtime.Start(ctx, l.i.ID)
+	if err := l.c.Runtime.Start(ctx, l.i.ID); err != nil || !isMachine(l.svc) {
+		return err
+	}
+	l.c.catchUp(ctx, l.i) // its files are there only now
+	return nil
 }
 
 // undo removes what a failed start made.

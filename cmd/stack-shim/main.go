@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"stack/runtime"
 	"stack/runtime/external/parent"
 	"stack/runtime/native"
 	"stack/runtime/oci"
@@ -40,7 +39,7 @@ func main() {
 	case len(args) > 0 && args[0] == "parent":
 		os.Exit(parent.Main(args[1:]))
 	case os.Getpid() == 1 && os.Args[0] == "/init":
-		guest.Main(func(root string) runtime.Runtime { return native.New(native.Options{Root: root}) })
+		guest.Main(func(root string) guest.Containers { return native.New(native.Options{Root: root}) })
 	case len(args) > 0 && args[0] == "machine-monitor":
 		os.Exit(monitor.Main())
 	case len(args) > 0 && args[0] == "machine-relay":

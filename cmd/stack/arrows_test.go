@@ -16,7 +16,7 @@ import (
 // sub-packages unless they have one of their own.
 var arrows = map[string][]string{
 	"cmd/stack":           {"*"},
-	"cmd/stack-shim":      {"runtime", "runtime/native", "runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent", "runtime/vm/guest", "runtime/vm/monitor"},
+	"cmd/stack-shim":      {"runtime/native", "runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent", "runtime/vm/guest", "runtime/vm/monitor"},
 	"cmd/stackbench":      {},
 	"spec":                {},
 	"scheduler":           {"spec", "runtime", "netns", "scheduler/watch"},
@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"runtime/vm":          {"runtime", "runtime/vm/wire", "runtime/vm/monitor", "runtime/vm/kernel"},
 	"runtime/vm/wire":     {"runtime"},
 	"runtime/vm/monitor":  {"runtime", "runtime/vm/wire"},
-	"runtime/vm/guest":    {"runtime", "runtime/native/ps", "runtime/vm/wire"},
+	"runtime/vm/guest":    {"runtime", "runtime/native/ps", "runtime/native/transfer", "runtime/vm/wire"},
 	"runtime/vm/kernel":   {},
 	"runtime/vm/vmtest":   {"runtime/runtimetest", "runtime/vm/kernel"},
 	"runtime/runtimetest": {"runtime"},

@@ -30,6 +30,9 @@ func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to strin
 	if to == "-" && isTerminal(c.a.stdout) {
 		return errors.New("an archive is nothing for a terminal: redirect standard output")
 	}
+	if c.a.isMachine(c.store, i) {
+		return c.outOfMachine(ctx, i, from, to)
+	}
 	box, err := c.a.openFiles(ctx, c.store, i)
 	if err != nil {
 		return err
@@ -60,7 +63,7 @@ func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to strin
 		return err
 	}
 	defer target.Close()
-	return c.spread(ctx, src, []*transfer.Target{target}, []*scheduler.Instance{i})
+	return c.spread(ctx, c.reader(src), []sink{c.sinkOf(target)}, []*scheduler.Instance{i})
 }
 
 // in copies into every container of list.
@@ -80,13 +83,16 @@ func (c *copying) in(ctx context.Context, list []*scheduler.Instance, from, to s
 		}
 		defer src.Close()
 	}
+	if len(list) > 0 && c.a.isMachine(c.store, list[0]) {
+		return c.intoMachines(ctx, list, src, to)
+	}
 	var boxes []*opened
 	defer func() {
 		for _, box := range boxes {
 			err = errors.Join(err, box.close())
 		}
 	}()
-	var targets []*transfer.Target
+	var targets []sink
 	for _, i := range list {
 		box, err := c.a.openFiles(ctx, c.store, i)
 		if err != nil {
@@ -98,9 +104,9 @@ func (c *copying) in(ctx context.Context, list []*scheduler.Instance, from, to s
 			return fmt.Errorf("container %s: %w", i.Name, err)
 		}
 		defer target.Close()
-		targets = append(targets, target)
+		targets = append(targets, c.sinkOf(target))
 	}
-	return c.spread(ctx, src, targets, list)
+	return c.spread(ctx, c.reader(src), targets, list)
 }
 
 // place finds where a copy goes; an archive from elsewhere needs a directory.
@@ -116,19 +122,16 @@ var errStopped = errors.New("stopped")
 
 // spread copies one source, or the archive on standard input, to all targets at the
 // same time.
-func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*transfer.Target, list []*scheduler.Instance) error {
+func (c *copying) spread(ctx context.Context, read func(context.Context, io.Writer) error, targets []sink, list []*scheduler.Instance) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var writers []io.Writer
 	var ends []*io.PipeWriter
 	p := newProgress(c.a)
-	for _, t := range targets {
+	for _, fill := range targets {
 		r, w := io.Pipe()
 		writers, ends = append(writers, w), append(ends, w)
 		group.Go(func() error {
-			err := t.Unpack(ctx, r, c.unpack())
-			if err == nil {
-				_, err = io.Copy(io.Discard, r) // padding
-			}
+			err := fill(ctx, r)
 			r.CloseWithError(errStopped)
 			if err != nil {
 				err = fmt.Errorf("cannot copy: %w", err)
@@ -137,7 +140,7 @@ func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*t
 		})
 	}
 	group.Go(func() error {
-		err := c.read(ctx, src, io.MultiWriter(writers...))
+		err := read(ctx, io.MultiWriter(writers...))
 		for _, w := range ends {
 			w.CloseWithError(err)
 		}
@@ -155,10 +158,26 @@ func (c *copying) spread(ctx context.Context, src *transfer.Source, targets []*t
 	return nil
 }
 
-func (c *copying) read(ctx context.Context, src *transfer.Source, w io.Writer) error {
-	if src == nil {
-		_, err := io.Copy(w, c.a.stdin)
+// reader gives a source, or the archive on standard input, as a tar stream.
+func (c *copying) reader(src *transfer.Source) func(context.Context, io.Writer) error {
+	return func(ctx context.Context, w io.Writer) error {
+		if src == nil {
+			_, err := io.Copy(w, c.a.stdin)
+			return err
+		}
+		return src.Pack(ctx, ".", w)
+	}
+}
+
+// sink takes a tar stream to its end.
+type sink func(ctx context.Context, stream io.Reader) error
+
+func (c *copying) sinkOf(t *transfer.Target) sink {
+	return func(ctx context.Context, stream io.Reader) error {
+		err := t.Unpack(ctx, stream, c.unpack())
+		if err == nil {
+			_, err = io.Copy(io.Discard, stream) // padding
+		}
 		return err
 	}
-	return src.Pack(ctx, ".", w)
 }

@@ -63,13 +63,18 @@ type accounts struct{ passwd, group []byte }
 
 func readAccounts(ctx context.Context, rt *runtimes, id string) (accounts, error) {
 	var acc accounts
-	root, err := rt.Root(ctx, id)
-	if err != nil {
-		return acc, err
+	read := func(name string) ([]byte, error) { return rt.ReadFile(ctx, id, name) }
+	if !rt.Machine(id) {
+		root, err := rt.Root(ctx, id)
+		if err != nil {
+			return acc, err
+		}
+		defer root.Close()
+		read = func(name string) ([]byte, error) { return root.ReadFile(name, maxAccounts) }
 	}
-	defer root.Close()
 	for name, into := range map[string]*[]byte{"/etc/passwd": &acc.passwd, "/etc/group": &acc.group} {
-		if *into, err = root.ReadFile(name, maxAccounts); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		var err error
+		if *into, err = read(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return acc, err
 		}
 	}

@@ -27,6 +27,9 @@ type runtimes struct {
 	host        *native.Foreign
 }
 
+// errMachineFiles is for what works on a container's files from outside.
+var errMachineFiles = errors.New("the files of a virtual machine are its own: only cp reaches them, while it runs")
+
 // runtimes opens a project's; o needs neither Root nor Stats.
 func (a *app) runtimes(s *scheduler.Store, o native.Options) *runtimes {
 	o.Root, o.Stats = s.Containers(), metrics.Read
@@ -48,6 +51,9 @@ func (a *app) runtimes(s *scheduler.Store, o native.Options) *runtimes {
 // Root opens the file system that a container's first process sees; see
 // native.Runtime.Root.
 func (c *runtimes) Root(ctx context.Context, id string) (*transfer.Root, error) {
+	if c.Machine(id) {
+		return nil, errMachineFiles
+	}
 	if !c.choice.Foreign(id) {
 		return c.native.Root(ctx, id)
 	}
@@ -60,6 +66,9 @@ func (c *runtimes) Root(ctx context.Context, id string) (*transfer.Root, error) 
 
 // Bare opens it without what is mounted; see native.Runtime.Bare.
 func (c *runtimes) Bare(ctx context.Context, id string) (*transfer.Root, error) {
+	if c.Machine(id) {
+		return nil, errMachineFiles
+	}
 	if !c.choice.Foreign(id) {
 		return c.native.Bare(ctx, id)
 	}

@@ -64,6 +64,9 @@ type processTable struct {
 
 // add lists a container's processes; users are shown as the container calls them.
 func (t *processTable) add(ctx context.Context, i *scheduler.Instance) error {
+	if t.runtime.Machine(i.ID) {
+		return t.addMachine(ctx, i)
+	}
 	pids, err := t.runtime.Pids(ctx, i.ID)
 	if ended(err) {
 		return nil
@@ -92,6 +95,26 @@ func (t *processTable) add(ctx context.Context, i *scheduler.Instance) error {
 		}
 		user := users.userName(root.ContainerID(p.UID))
 		t.rows = append(t.rows, append([]string{i.Service, number}, p.Columns(user, t.now)...))
+	}
+	return nil
+}
+
+// addMachine lists the processes in a virtual machine, in its own numbers.
+func (t *processTable) addMachine(ctx context.Context, i *scheduler.Instance) error {
+	list, err := t.runtime.Processes(ctx, i.ID)
+	if err != nil {
+		if ended(err) {
+			err = nil
+		}
+		return err
+	}
+	users, err := readAccounts(ctx, t.runtime, i.ID)
+	if err != nil {
+		users = accounts{} // numbers will do
+	}
+	for _, p := range list {
+		row := ps.Process(p).Columns(users.userName(int(p.UID)), t.now)
+		t.rows = append(t.rows, append([]string{i.Service, strconv.Itoa(max(1, i.Number))}, row...))
 	}
 	return nil
 }

@@ -90,6 +90,9 @@ const (
 	guestDisk   = "/mnt/disk"
 )
 
+// DiskName is a machine's disk, in the directory where a container's layer is.
+const DiskName = "disk"
+
 // root shares the layers read-only, and lets the guest lay its own changes over them:
 // on a disk where the container has a writable layer.
 func (p *plan) root() {
@@ -101,7 +104,7 @@ func (p *plan) root() {
 	}
 	p.guest.Root.Lowers = []string{p.layer("root", r.Lowers)}
 	if r.Upper != "" {
-		p.disk = path.Join(path.Dir(r.Upper), "disk")
+		p.disk = path.Join(path.Dir(r.Upper), DiskName)
 		p.guest.Disk = true
 		p.guest.Root.Upper, p.guest.Root.Work = guestDisk+"/upper", guestDisk+"/work"
 	}

@@ -1,7 +1,8 @@
 // Package guest is the first process of a virtual machine: stack-shim, as /init of
 // the initial RAM file system that package kernel packs.
 //
-// It may import runtime and runtime/vm/wire. What runs the container inside the
+// It may import runtime, its file copies and process lists (native/transfer, native/ps),
+// and runtime/vm/wire. What runs the container inside the
 // machine is a runtime.Runtime that it is given: the native one, so a program finds
 // in a machine what it finds in a container, under a kernel of its own.
 //

@@ -10,15 +10,22 @@ import (
 	"time"
 
 	"stack/runtime"
+	"stack/runtime/native/transfer"
 	"stack/runtime/vm/wire"
 )
 
 // Port is the name of the virtio-serial port to the monitor.
 const Port = "stack"
 
+// Containers is what runs the container in a machine, and shows its files.
+type Containers interface {
+	runtime.Runtime
+	Root(ctx context.Context, id string) (*transfer.Root, error)
+}
+
 // Guest is the machine's side.
 type Guest struct {
-	runtime runtime.Runtime
+	runtime Containers
 	port    *wire.Conn
 
 	mu  sync.Mutex
@@ -27,13 +34,13 @@ type Guest struct {
 
 // Main is process 1 of a machine. make gives the runtime for a directory of records.
 // It does not return: it ends with the machine.
-func Main(make func(root string) runtime.Runtime) {
+func Main(make func(root string) Containers) {
 	err := (&Guest{}).serve(make)
 	fmt.Fprintln(os.Stderr, "stack: machine:", err)
 	powerOff()
 }
 
-func (g *Guest) serve(make func(root string) runtime.Runtime) error {
+func (g *Guest) serve(make func(root string) Containers) error {
 	os.Clearenv()
 	if err := boot(); err != nil {
 		return err
@@ -67,6 +74,8 @@ func (g *Guest) accept(s *wire.Stream, payload json.RawMessage) {
 		err = g.exec(ctx, s, r)
 	case r.Op == wire.OpDial:
 		err = g.dial(s, r)
+	case r.Files != nil:
+		err = g.files(ctx, s, r.Op, *r.Files)
 	case r.Op == wire.OpState:
 		err = g.state(ctx, s)
 	default:

@@ -165,7 +165,8 @@ func (c *Conn) Open(request any) (*Stream, error) {
 }
 
 // send writes one frame whole. The other side always reads, so it blocks for no longer
-// than that takes.
+// than that takes. An error does not end the connection: what came before the other
+// side went is still to be read.
 func (c *Conn) send(f Frame) error {
 	if len(f.Payload) > MaxMessage {
 		return fmt.Errorf("a message of %d bytes is too long", len(f.Payload))
@@ -173,9 +174,6 @@ func (c *Conn) send(f Frame) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	_, err := c.rw.Write(f.Bytes())
-	if err != nil {
-		go c.end(err)
-	}
 	return err
 }
 

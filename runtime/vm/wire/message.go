@@ -18,8 +18,14 @@ const (
 	OpExec  Op = "exec"  // host to guest: one more process
 	OpDial  Op = "dial"  // host to guest: a connection inside
 	OpState Op = "state" // host to guest: what the guest uses
-	OpAwait Op = "await" // host to monitor: until the program runs, or why it does not
-	OpName  Op = "name"  // guest to monitor: a query for the resolver
+	// Host to guest, files of the container: one file, a tree as tar out of it or into
+	// it, and what a watch follows.
+	OpRead   Op = "read"
+	OpPack   Op = "pack"
+	OpUnpack Op = "unpack"
+	OpSync   Op = "sync"
+	OpAwait  Op = "await" // host to monitor: until the program runs, or why it does not
+	OpName   Op = "name"  // guest to monitor: a query for the resolver
 )
 
 // Request opens a stream.
@@ -33,6 +39,30 @@ type Request struct {
 	// Network ("tcp", "udp") and Address are for dial and name.
 	Network string `json:",omitempty"`
 	Address string `json:",omitempty"`
+	// Files is for read, pack, unpack and sync.
+	Files *Files `json:",omitempty"`
+}
+
+// Files says which files are meant, as package transfer does.
+type Files struct {
+	Path string
+	// Follow follows a link at the end of a path that is packed; Archive names the
+	// tree in the stream as it is called.
+	Follow, Archive bool
+	// Shape is what is unpacked, without one an archive from elsewhere; Keep keeps its
+	// owners.
+	Shape *Shape `json:",omitempty"`
+	Keep  bool
+	// Names below Path are synced: those in the stream written, the others removed.
+	Names   []string `json:",omitempty"`
+	As      string
+	Compare bool
+}
+
+// Shape is what a copy is of.
+type Shape struct {
+	Base          string
+	Dir, Contents bool
 }
 
 // Machine is all that the guest must know.
@@ -64,6 +94,10 @@ type Message struct {
 	Signal int `json:",omitempty"`
 	// Size is the terminal's.
 	Size *Size `json:",omitempty"`
+	// Shape is of what follows as a tar stream.
+	Shape *Shape `json:",omitempty"`
+	// Warning tells of what is left out of a copy.
+	Warning string `json:",omitempty"`
 	// Usage answers OpState.
 	Usage *Usage `json:",omitempty"`
 }
@@ -73,7 +107,9 @@ type Failure struct {
 	// Step, when set, makes it a runtime.StepError with Errno.
 	Step  string `json:",omitempty"`
 	Errno int    `json:",omitempty"`
-	Text  string
+	// Missing says that it is fs.ErrNotExist.
+	Missing bool `json:",omitempty"`
+	Text    string
 }
 
 // Exit is how a process ended.

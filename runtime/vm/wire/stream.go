@@ -25,6 +25,8 @@ type Stream struct {
 type inbox struct {
 	data []byte
 	eof  bool
+	// unsaid is what was read and not acknowledged yet.
+	unsaid int
 }
 
 type outbox struct {
@@ -156,13 +158,16 @@ func (r reader) Read(p []byte) (int, error) {
 		in.data = nil
 	}
 	ended := n == 0 && len(p) > 0
-	tell := n > 0 && !s.over
+	var said int
+	if in.unsaid += n; in.unsaid >= Window/4 && !s.over {
+		said, in.unsaid = in.unsaid, 0
+	}
 	s.mu.Unlock()
 	if ended {
 		return 0, io.EOF
 	}
-	if tell {
-		s.conn.send(Frame{Kind: KindAck, Channel: r.ch, Stream: s.id, Payload: binary.BigEndian.AppendUint32(nil, uint32(n))})
+	if said > 0 {
+		s.conn.send(Frame{Kind: KindAck, Channel: r.ch, Stream: s.id, Payload: binary.BigEndian.AppendUint32(nil, uint32(said))})
 	}
 	return n, nil
 }
