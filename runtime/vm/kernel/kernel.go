@@ -59,8 +59,8 @@ func given(dir, path string) (Kernel, error) {
 		filepath.Join(filepath.Dir(path), "..", "lib", "modules", version),
 		filepath.Join("/lib/modules", version),
 	} {
-		if exists(dir) && k.Modules == "" {
-			k.Modules = dir
+		if real, err := filepath.EvalSymlinks(dir); err == nil && k.Modules == "" {
+			k.Modules = real
 		}
 	}
 	k.Image, err = unpacked(dir, path)
