@@ -81,14 +81,14 @@ func (c *Controller) keepReturns(st *spec.Stack) (*spec.Stack, error) {
 	defer c.mu.Unlock()
 	kept := map[string]ServiceWish{}
 	for name, sw := range c.want.Services {
-		if _, on := st.Services[name]; sw.Rollback == nil || !on || c.histories[name] == nil {
+		if _, on := st.Services[name]; sw.Rollback == nil || !on {
 			continue
 		}
 		hash, err := st.Hash(name)
 		if err != nil {
 			return nil, err
 		}
-		if from := c.histories[name].Revision(sw.Rollback.From); from != nil && from.Hash == hash {
+		if sw.Rollback.File == hash {
 			kept[name] = sw
 		}
 	}

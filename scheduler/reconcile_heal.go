@@ -3,6 +3,8 @@ package scheduler
 import (
 	"slices"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"stack/runtime"
 	"stack/spec"
 )
@@ -26,8 +28,14 @@ func (p *planner) ails(r *Instance, sw ServiceWish) bool {
 	history := r.History
 	history.Started, history.Stopped = r.Started, false
 	again, _ := ParseRestart(svc).Next(runtime.Exit{Unknown: true, At: p.now}, history, p.now)
-	updating := slices.ContainsFunc(p.seen.replicas(r.Service), func(i *Instance) bool {
+	updating := p.judged(r, svc) || slices.ContainsFunc(p.seen.replicas(r.Service), func(i *Instance) bool {
 		return i.Takes != "" || p.stale(i, sw) != ""
 	})
 	return again && !updating
+}
+
+// judged reports whether a replica's health decides about an update that brought it.
+func (p *planner) judged(r *Instance, svc types.ServiceConfig) bool {
+	u, underway := p.seen.Updates[r.Service]
+	return underway && u.Good != 0 && r.CreatedSeq >= u.Sequence && updateSettings(svc.Deploy).Declared
 }

@@ -40,6 +40,8 @@ func restore(st *spec.Stack, rev Revision, kept map[string]string) (out *spec.St
 // put places svc where now is.
 func (r *restoration) put(svc, now types.ServiceConfig) (err error) {
 	svc.DependsOn, svc.Profiles, svc.Build, svc.PullPolicy = now.DependsOn, now.Profiles, now.Build, now.PullPolicy
+	scale := now.GetScale()
+	svc.Scale = &scale
 	r.networks()
 	if svc.Secrets, err = restoreRefs(r, "secret", svc.Secrets); err != nil {
 		return err

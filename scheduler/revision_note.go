@@ -23,13 +23,13 @@ func (c *Controller) noteRevisions() {
 	for _, name := range slices.Sorted(maps.Keys(c.want.Services)) {
 		sw := c.want.Services[name]
 		svc, declared := c.want.Stack.Services[name]
-		img, resolved := c.images[name]
+		_, resolved := c.images[name]
 		switch {
 		case !declared || sw.Goal != GoalRun:
 		case sw.Rollback != nil:
 			c.noteReturn(name, *sw.Rollback)
-		case resolved && c.looked[name] && !sw.NoRecreate && c.want.Hashes[name] == sw.Hash:
-			c.noteRevision(name, svc, img)
+		case resolved && !sw.NoRecreate && c.want.Hashes[name] == sw.Hash && c.keepImage(name, svc):
+			c.noteRevision(name, svc, c.images[name])
 		}
 		known = known && (resolved || sw.Look <= c.want.Looked || !declared || !sw.Goal.has())
 	}
@@ -50,6 +50,32 @@ func (c *Controller) noteLook(known bool) {
 	if err := c.Store.SaveWish(c.want.Wish); err != nil {
 		c.Log.Error("cannot record that images are known", "error", err)
 	}
+}
+
+// keepImage sees that a configuration which nobody asked another image for, as that of
+// a live file after a controller's death, has the image of the one before. It reports
+// whether there may be something to note.
+func (c *Controller) keepImage(name string, svc types.ServiceConfig) bool {
+	h := c.histories[name]
+	if c.looked[name] || h == nil {
+		return true
+	}
+	now := h.Revision(h.Current)
+	if now == nil || now.Image != svc.Image {
+		return true
+	}
+	if now.Hash == c.want.Hashes[name] {
+		return false
+	}
+	full, err := c.Store.LoadHistory(name)
+	if err != nil {
+		c.Log.Error("cannot read revisions", "service", name, "error", err)
+		return false
+	}
+	if r := full.Revision(now.Number); r != nil {
+		c.pin(name, r) // or the one that is here, if it is gone
+	}
+	return true
 }
 
 // noteRevision records the present configuration of a service, unless it is already.

@@ -49,8 +49,12 @@ func (c *Controller) takeBack(to map[string]int, cause string) (w Wish, warnings
 			return w, nil, fmt.Errorf("the image of revision %d (%s) is not on this machine any more", r.Number, r.Image)
 		}
 		sw := w.Services[name]
+		file := c.want.Hashes[name]
+		if sw.Rollback != nil {
+			file = sw.Rollback.File
+		}
 		sw.Hash, sw.NoRecreate, sw.Recreate = r.Hash, false, 0
-		sw.Rollback = &Rollback{Sequence: w.Sequence, From: h.Current, To: r.Number, Cause: cause, Settings: rollbackSettings(failing)}
+		sw.Rollback = &Rollback{Sequence: w.Sequence, From: h.Current, To: r.Number, File: file, Cause: cause, Settings: rollbackSettings(failing)}
 		w.Stack, w.Services[name] = st, sw
 		warnings = append(warnings, told...)
 	}

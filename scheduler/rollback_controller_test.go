@@ -166,6 +166,42 @@ func TestRollbackOfImage(t *testing.T) {
 	}
 }
 
+// A live edit that fails is rolled back too, also by a controller that has not seen
+// the image before; the next edit, of something else, does not try it again.
+func TestLiveEditIsRolledBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if err := b.do(Command{Verb: VerbUp}, versionOf(t, "one")); err != nil {
+		t.Fatal(err)
+	}
+	b.serves("one", UpdateCompleted)
+	b.boot()
+	b.build = "pushed meanwhile"
+	b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")}
+	digest := b.instances()["p-web-1"].Digest
+	base, _ := b.c.present()
+	about, err := b.c.applyEdit(versionOf(t, "two"), base, LiveSource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.c.follow(context.Background(), Command{Verb: VerbUp}, about)
+	if err == nil || !strings.Contains(err.Error(), "rolled back to revision 1") {
+		t.Errorf("the edit: %v", err)
+	}
+	b.serves("one", RollbackCompleted)
+	for name, i := range b.instances() {
+		if i.Digest != digest {
+			t.Errorf("%s has another image, which nobody asked for", name)
+		}
+	}
+	for _, edit := range []struct{ program, want string }{{"two", "one"}, {"three", "three"}} {
+		st, err := b.c.keepReturns(versionOf(t, edit.program))
+		if err != nil || st.Services["web"].Command[0] != edit.want {
+			t.Errorf("with %s in the file %s is wanted, %v", edit.program, st.Services["web"].Command, err)
+		}
+	}
+}
+
 func TestRollbackCommand(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

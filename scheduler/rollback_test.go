@@ -135,15 +135,16 @@ func TestLastReplicaFails(t *testing.T) {
 		"rollback": "roll back web", "pause": "its update is paused: 1 of 1 replicas failed: container p-web-1 is unhealthy",
 	} {
 		config := &types.UpdateConfig{Order: "stop-first", FailureAction: action}
-		w, want := upTo(t, rolling("1", config, nil), 1)
-		want = wanted(t, want.Wish, rolling("2", config, nil), Command{Verb: VerbUp})
+		always := func(s *types.ServiceConfig) { s.Restart = "always" } // which is not for the update to count on
+		w, want := upTo(t, rolling("1", config, always), 1)
+		want = wanted(t, want.Wish, rolling("2", config, always), Command{Verb: VerbUp})
 		w.seen.Updates = map[string]Update{"web": {Sequence: want.Sequence, Good: 1}}
 		w.settle(t, want, nil)
 		if s := Reconcile(want, w.seen, w.now).Services["web"]; s.Done || s.Waiting == "" {
 			t.Errorf("%s: nobody waits for the only replica to prove itself: %+v", action, s)
 		}
 		w.byName("p-web-1").Health = HealthUnhealthy
-		if got := Reconcile(want, w.seen, w.now).String(); !strings.Contains(got, want1) {
+		if got := Reconcile(want, w.seen, w.now).String(); !strings.Contains(got, want1) || strings.Contains(got, "stop") {
 			t.Errorf("%s: planned:\n%s", action, got)
 		}
 	}

@@ -79,6 +79,9 @@ type Rollback struct {
 	// asked for it.
 	Sequence uint64
 	From, To int
+	// File is the hash of what the file said, which may be that of an earlier return: a
+	// live file that says the same still is not tried again.
+	File string
 	// Cause is why the update to From failed; empty when a person asked.
 	Cause string `json:",omitempty"`
 	// Settings are those of the file that had From.
