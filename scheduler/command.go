@@ -27,6 +27,9 @@ const (
 	// VerbRollback takes services back to an earlier revision; see Returns.
 	VerbRollback Verb = "rollback"
 	VerbWatch    Verb = "watch" // carries out develop.watch until its client goes
+	// VerbRebuilt has replicas replaced whose image was built anew; it is the
+	// controller's own.
+	VerbRebuilt Verb = "rebuilt"
 )
 
 // Command is one request of a person to the controller. It edits the wish; the

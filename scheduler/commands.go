@@ -135,7 +135,7 @@ func (c *Controller) apply(cmd Command) (subject, error) {
 
 // lookAgain has an up look at the images of its services again.
 func (c *Controller) lookAgain(w *Wish, cmd Command, services []string) {
-	if cmd.Verb != VerbUp && cmd.Verb != VerbCreate && cmd.Verb != VerbRun {
+	if !slices.Contains([]Verb{VerbUp, VerbCreate, VerbRun, VerbRebuilt}, cmd.Verb) {
 		return
 	}
 	for _, s := range services {

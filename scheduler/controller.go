@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/netns"
@@ -26,7 +27,9 @@ type Config struct {
 	Network Network
 	Images  Images
 	// Files are the containers', for what is synced into them.
-	Files   Files
+	Files Files
+	// Build makes the image of a service anew; nil where images are not built.
+	Build   func(ctx context.Context, p *types.Project, service string) error
 	Keeper  Keeper
 	Machine Machine
 	// CDIDirs are where vendors' specifications of devices lie.

@@ -43,6 +43,8 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 		e.each(selected, func(sw *ServiceWish) { sw.Restart, sw.Goal = e.w.Sequence, GoalRun })
 	case VerbStop:
 		e.each(selected, func(sw *ServiceWish) { sw.Goal = GoalStop })
+	case VerbRebuilt:
+		e.each(selected, func(sw *ServiceWish) { sw.NoRecreate = false })
 	case VerbDown:
 		e.down()
 	case VerbRun:

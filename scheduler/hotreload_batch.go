@@ -15,6 +15,7 @@ import (
 type reaction struct {
 	files          int
 	syncs, restart bool
+	rebuild        bool
 	signals        []string
 	hooks          []types.ServiceHook
 }
@@ -38,6 +39,8 @@ func (r *reloader) react(b watch.Batch) reaction {
 			r.touched[change.Root][change.Path] = r.generation
 		}
 		switch {
+		case rule.rebuilds():
+			out.rebuild = true
 		case rule.restarts() && rule.signal == "":
 			out.restart = true
 		case rule.restarts() && !slices.Contains(out.signals, rule.signal):
@@ -57,6 +60,10 @@ func (r *reloader) batch(ctx context.Context, b watch.Batch) (Reload, error) {
 	do := r.react(b)
 	report := Reload{Files: do.files}
 	var err error
+	if do.rebuild {
+		report.Rebuilt, err = r.rebuild(ctx, do.files)
+		return report, err // what else changed is in the new image
+	}
 	if do.syncs {
 		if report.Replicas, err = r.sync(ctx, false); err != nil {
 			return report, err

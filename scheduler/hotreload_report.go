@@ -20,6 +20,9 @@ type Reload struct {
 	Executed  int `json:",omitempty"`
 	Signalled int `json:",omitempty"`
 	Restarted int `json:",omitempty"`
+	// Rebuilt replicas were replaced by those of a new image; -1 says that the build
+	// gave the same image.
+	Rebuilt int `json:",omitempty"`
 	// Took is the time from the first change to the end.
 	Took    time.Duration `json:",omitempty"`
 	Warning string        `json:",omitempty"`
@@ -42,7 +45,7 @@ func (r Reload) String() string {
 		return r.Service + ": " + r.Error
 	}
 	line := r.Service + ": " + count(r.Files, "file")
-	if r.Replicas+r.Executed+r.Signalled+r.Restarted == 0 {
+	if r.Replicas+r.Executed+r.Signalled+r.Restarted+r.Rebuilt == 0 {
 		line += " changed"
 	}
 	for _, did := range []struct {
@@ -53,12 +56,24 @@ func (r Reload) String() string {
 			line += ", " + did.what + " " + count(did.n, "replica")
 		}
 	}
+	switch {
+	case r.Rebuilt == sameImage:
+		line += ", rebuilt to the same image"
+	case r.Rebuilt > 0:
+		line += ", rebuilt, replaced " + count(r.Rebuilt, "replica")
+	}
 	line += fmt.Sprintf(" in %d ms", r.Took.Milliseconds())
+	if strings.Contains(r.Error, "\n  ") || strings.Count(r.Error, "\n") > fewLines {
+		return line + "; " + strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n  ") // a builder's output
+	}
 	if r.Error != "" {
 		line += "; " + strings.ReplaceAll(r.Error, "\n", "; ")
 	}
 	return line
 }
+
+// fewLines of an error fit into one.
+const fewLines = 3
 
 func count(n int, of string) string {
 	if n == 1 {

@@ -34,6 +34,7 @@ type reloadRule struct {
 
 func (r reloadRule) syncs() bool    { return strings.HasPrefix(string(r.Action), "sync") }
 func (r reloadRule) restarts() bool { return strings.HasSuffix(string(r.Action), "restart") }
+func (r reloadRule) rebuilds() bool { return r.Action == types.WatchActionRebuild }
 func (r reloadRule) executes() bool { return r.Action == types.WatchActionSyncExec }
 
 // Watched are the services of names, or of the whole stack, that have files watched.
@@ -90,9 +91,7 @@ func reloadRules(p *types.Project, s types.ServiceConfig) ([]reloadRule, error) 
 		r.why, r.bind, r.recipe, r.root.Git = i.String(p.WorkingDir), i.Bind, i.Recipe, true
 		out = append(out, r)
 	}
-	return slices.DeleteFunc(out, func(r reloadRule) bool {
-		return r.Action == types.WatchActionRebuild // spec tells that it is not built yet
-	}), nil
+	return out, nil
 }
 
 func writtenRules(p *types.Project, s types.ServiceConfig, x spec.XStack) []reloadRule {

@@ -16,7 +16,9 @@ func checkWatch(m *model, r *report) {
 			}
 			switch action.text() {
 			case "rebuild":
-				r.warn(action.at, "ignored-key", "rebuild has no effect: builds are not built yet", "")
+				if s.v.get("build") == nil {
+					r.warn(action.at, "ignored-key", "rebuild has no effect: the service has no build section", "")
+				}
 			case "sync+exec":
 				if c := item.get("exec", "command"); c.text() == "" && (c == nil || len(c.items) == 0) {
 					r.add(action.at, "watch", "sync+exec needs a command to execute", "give the rule exec: {command: ...}")
