@@ -203,6 +203,25 @@ type Stats struct {
 	ReadBytes   uint64 // block devices
 	WriteBytes  uint64
 	OOMKills    uint64
+	// CPUPressure, MemoryPressure and IOPressure are nil where the kernel does not
+	// count them: under cgroup v1, or started without psi=1 if it wants that.
+	CPUPressure, MemoryPressure, IOPressure *Pressure
+}
+
+// Pressure is how long processes stood still for want of something: Some of them,
+// or all at once (Full). See the kernel's Documentation/accounting/psi.rst.
+type Pressure struct {
+	Some Stall `json:"some"`
+	Full Stall `json:"full"`
+}
+
+// Stall is percents of the last 10, 60 and 300 seconds, and microseconds since the
+// beginning.
+type Stall struct {
+	Avg10  float64 `json:"avg10"`
+	Avg60  float64 `json:"avg60"`
+	Avg300 float64 `json:"avg300"`
+	Total  uint64  `json:"total"`
 }
 
 // Interface is a network interface as a machine sets it up for itself: the first

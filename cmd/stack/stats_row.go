@@ -6,12 +6,16 @@ import (
 
 	"github.com/docker/go-units"
 
+	"stack/runtime"
 	"stack/runtime/native"
 )
 
 // statsRow is a container in `stats`, with Docker's keys.
 type statsRow struct {
 	BlockIO, CPUPerc, Container, ID, MemPerc, MemUsage, Name, NetIO, PIDs string
+	// Pressure is how much of the last ten seconds some process stood still; empty
+	// where the kernel does not count that.
+	Pressure string `json:",omitempty"`
 }
 
 // row compares a sample with the one before; a container that was not there before
@@ -39,7 +43,15 @@ func (o *statsOptions) row(u usage, before []usage) statsRow {
 	r.NetIO = size(u.received) + " / " + size(u.sent)
 	r.BlockIO = size(u.ReadBytes) + " / " + size(u.WriteBytes)
 	r.PIDs = strconv.FormatUint(u.Pids, 10)
+	r.Pressure = pressureText(u.Stats)
 	return r
+}
+
+func pressureText(s runtime.Stats) string {
+	if s.CPUPressure == nil || s.MemoryPressure == nil || s.IOPressure == nil {
+		return ""
+	}
+	return fmt.Sprintf("cpu %.2f%% memory %.2f%% io %.2f%%", s.CPUPressure.Some.Avg10, s.MemoryPressure.Some.Avg10, s.IOPressure.Some.Avg10)
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.2f%%", share*100) }

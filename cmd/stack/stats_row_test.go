@@ -34,6 +34,15 @@ func TestStatsRow(t *testing.T) {
 	if got := o.row(usage{id: "x", name: "p-b-1"}, nil); got.CPUPerc != "--" || got.MemUsage != "-- / --" {
 		t.Errorf("stopped: %+v", got)
 	}
+	pressed := sample(0, 0)
+	pressed.CPUPressure = &runtime.Pressure{Some: runtime.Stall{Avg10: 12.5, Avg60: 3}}
+	if got := o.row(pressed, nil).Pressure; got != "" {
+		t.Errorf("a part of the pressure is %q", got)
+	}
+	pressed.MemoryPressure, pressed.IOPressure = &runtime.Pressure{}, &runtime.Pressure{Some: runtime.Stall{Avg10: 1}}
+	if got := o.row(pressed, nil).Pressure; got != "cpu 12.50% memory 0.00% io 1.00%" {
+		t.Errorf("the pressure is %q", got)
+	}
 	unlimited := sample(0, 0)
 	unlimited.MemoryLimit = 0
 	if got := o.row(unlimited, nil); got.MemPerc == "0.00%" || got.MemUsage == "32MiB / 0B" {

@@ -38,11 +38,14 @@ type cpuJSON struct {
 	Throttling struct {
 		Time uint64 `json:"throttledTime"`
 	} `json:"throttling"`
+	PSI *runtime.Pressure `json:"psi,omitempty"`
 }
 
 type memoryJSON struct {
 	Usage usageJSON `json:"usage"`
 	Swap  usageJSON `json:"swap"`
+
+	PSI *runtime.Pressure `json:"psi,omitempty"`
 }
 
 type usageJSON struct {
@@ -57,6 +60,8 @@ type pidsJSON struct {
 
 type blkioJSON struct {
 	Bytes []blkioEntry `json:"ioServiceBytesRecursive"`
+
+	PSI *runtime.Pressure `json:"psi,omitempty"`
 }
 
 type blkioEntry struct {
@@ -66,10 +71,11 @@ type blkioEntry struct {
 
 func newStats(s runtime.Stats) *statsJSON {
 	j := &statsJSON{
-		Memory: memoryJSON{Usage: usageJSON{s.MemoryLimit, s.Memory}, Swap: usageJSON{Usage: s.Swap}},
+		Memory: memoryJSON{Usage: usageJSON{s.MemoryLimit, s.Memory}, Swap: usageJSON{Usage: s.Swap}, PSI: s.MemoryPressure},
 		Pids:   pidsJSON{s.Pids, s.PidsLimit},
-		Blkio:  blkioJSON{[]blkioEntry{{"Read", s.ReadBytes}, {"Write", s.WriteBytes}}},
+		Blkio:  blkioJSON{[]blkioEntry{{"Read", s.ReadBytes}, {"Write", s.WriteBytes}}, s.IOPressure},
 	}
+	j.CPU.PSI = s.CPUPressure
 	j.CPU.Usage.Total, j.CPU.Throttling.Time = uint64(s.CPUUsage), uint64(s.Throttled)
 	return j
 }

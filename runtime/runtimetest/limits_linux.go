@@ -1,6 +1,8 @@
 package runtimetest
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -51,10 +53,30 @@ func (s *suite) statistics(t *testing.T) {
 	if stats.Pids == 0 || stats.Memory == 0 || stats.CPUUsage == 0 || stats.At.IsZero() {
 		t.Errorf("got %+v", stats)
 	}
+	counted := pressureCounted(t, b.created.Pid)
+	for name, p := range map[string]*runtime.Pressure{"CPU": stats.CPUPressure, "memory": stats.MemoryPressure, "I/O": stats.IOPressure} {
+		if (p != nil) != counted {
+			t.Errorf("%s pressure is %v, the kernel counts it: %v", name, p, counted)
+		}
+	}
 	b.in.Close()
 	b.wait()
 	_, err = b.rt.Stats(background(t), b.id)
 	expectError(t, "after exit", err, runtime.ErrNotRunning)
+}
+
+// pressureCounted says whether a process's group, of cgroup v2 alone, has pressure
+// information that can be read.
+func pressureCounted(t testing.TB, pid int) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	must(t, err)
+	path, alone := strings.CutPrefix(strings.TrimSpace(string(text)), "0::")
+	if !alone || strings.Contains(path, "\n") {
+		return false
+	}
+	text, err = os.ReadFile("/sys/fs/cgroup" + path + "/cpu.pressure")
+	return err == nil && len(text) > 0
 }
 
 func (s *suite) update(t *testing.T) {

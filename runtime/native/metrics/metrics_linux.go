@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/cgroups/v3/cgroup1"
 	"github.com/containerd/cgroups/v3/cgroup2"
+	"github.com/containerd/cgroups/v3/cgroup2/stats"
 
 	"stack/runtime"
 )
@@ -122,6 +123,7 @@ func readV2(dir string) (runtime.Stats, error) {
 		Pids:        m.Pids.GetCurrent(),
 		PidsLimit:   bounded(m.Pids.GetLimit()),
 	}
+	s.CPUPressure, s.MemoryPressure, s.IOPressure = pressure(m.CPU.GetPSI()), pressure(m.Memory.GetPSI()), pressure(m.Io.GetPSI())
 	for _, e := range m.Io.GetUsage() {
 		s.ReadBytes += e.Rbytes
 		s.WriteBytes += e.Wbytes
@@ -130,6 +132,17 @@ func readV2(dir string) (runtime.Stats, error) {
 		return runtime.Stats{}, fmt.Errorf("it was removed meanwhile: %w", runtime.ErrNotFound)
 	}
 	return s, nil
+}
+
+func pressure(p *stats.PSIStats) *runtime.Pressure {
+	if p == nil {
+		return nil
+	}
+	return &runtime.Pressure{Some: stall(p.GetSome()), Full: stall(p.GetFull())}
+}
+
+func stall(d *stats.PSIData) runtime.Stall {
+	return runtime.Stall{Avg10: d.GetAvg10(), Avg60: d.GetAvg60(), Avg300: d.GetAvg300(), Total: d.GetTotal()}
 }
 
 func exists(dir string) bool {
