@@ -16,8 +16,9 @@ type IDRange struct {
 	Base, Size uint32
 }
 
-// The block that our allocations come from: far above /etc/subuid's usual 100000…
-// and clear of systemd's dynamic ranges, below 2³¹.
+// The block that our allocations come from where /etc/subuid and /etc/subgid have
+// none for us (see idPool): far above their usual 100000… and clear of systemd's
+// dynamic ranges, below 2³¹.
 const (
 	idFirst = 0x60000000
 	idLast  = 0x6fff0000
@@ -45,18 +46,20 @@ func (s *Store) AllocateIDs() (IDRange, error) {
 			r = IDRange{Base: base, Size: idSize}
 			return nil
 		}
-		taken := map[uint32]bool{}
+		pool, err := readIDPool()
+		if err != nil {
+			return err
+		}
 		for _, b := range f.Projects {
-			taken[b] = true
+			pool.taken = append(pool.taken, idBlock{b, idSize})
 		}
-		for b := uint32(idFirst); b <= idLast; b += idSize {
-			if !taken[b] {
-				f.Projects[s.Project] = b
-				r = IDRange{Base: b, Size: idSize}
-				return nil
-			}
+		base, ok := pool.free(idSize)
+		if !ok {
+			return errors.New("no user id range is free")
 		}
-		return errors.New("no user id range is free")
+		f.Projects[s.Project] = base
+		r = IDRange{Base: base, Size: idSize}
+		return nil
 	})
 	if err != nil {
 		return IDRange{}, fmt.Errorf("cannot allocate user ids: %w", err)
