@@ -122,7 +122,7 @@ func (e *editor) up(selected []string) []string {
 			old = &sw
 		}
 		next := ServiceWish{
-			Goal: GoalRun, Scale: e.scale(s, old), Start: e.w.Sequence,
+			Goal: GoalRun, Scale: e.scale(s, old), Start: e.w.Sequence, Upped: e.w.Sequence,
 			Restart: sw.Restart, Recreate: sw.Recreate,
 			NoRecreate: e.cmd.NoRecreate, NoDeps: e.cmd.NoDeps, Strict: e.cmd.Strict || sw.Strict && e.cmd.Verb == VerbScale, Grace: e.cmd.Timeout, RenewVolumes: e.cmd.RenewVolumes,
 		}
@@ -134,11 +134,14 @@ func (e *editor) up(selected []string) []string {
 		if create {
 			next.Goal = GoalCreate
 			if sw.Goal == GoalRun { // create leaves what runs running
-				next.Goal, next.Start = GoalRun, sw.Start
+				next.Goal, next.Start, next.Upped = GoalRun, sw.Start, sw.Upped
 			}
 		}
 		if e.cmd.Verb == VerbScale {
 			next.Start = max(sw.Start, 1)
+			if next.Upped = sw.Upped; !existed {
+				next.Upped = next.Start
+			}
 			next.NoRecreate = sw.NoRecreate || !existed // what an update has begun goes on
 		}
 		if e.cmd.ForceRecreate && isNamed || e.cmd.AlwaysDeps && !isNamed {
@@ -181,7 +184,7 @@ func (e *editor) dependencies(selected []string) []string {
 		if !ok || sw.Goal != GoalRun {
 			sw = ServiceWish{Goal: GoalRun, Scale: e.scale(s, nil)}
 		}
-		sw.Start = e.w.Sequence
+		sw.Start, sw.Upped = e.w.Sequence, e.w.Sequence
 		e.configured(s, &sw)
 		e.w.Services[s] = sw
 	}

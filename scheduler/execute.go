@@ -71,6 +71,8 @@ func (c *Controller) perform(ctx context.Context, op Op) error {
 		return c.stop(ctx, op)
 	case OpRemove:
 		return c.remove(ctx, op)
+	case OpSkip:
+		return c.skip(op)
 	case OpPause, OpUnpause:
 		return c.freeze(ctx, op)
 	}

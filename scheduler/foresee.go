@@ -13,6 +13,7 @@ import (
 // succeeds: each started container is healthy, or completes where others wait for
 // that. Reconcile plans only what the world as it is lets it see. It is pure.
 func Foresee(want Want, seen Observed, now time.Time) Plan {
+	want.timeless = true
 	m := newModel(want, seen, now)
 	var out Plan
 	told := map[string]Op{} // as first planned: with what it waits for

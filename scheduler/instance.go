@@ -104,6 +104,8 @@ type Instance struct {
 	Restarts  int `json:",omitempty"`
 	History   RestartHistory
 	NextStart time.Time `json:",omitzero"`
+	// Ticked is when a scheduled run could not begin: it still ran, or failed to start.
+	Ticked time.Time `json:",omitzero"`
 	// StopDeadline is when a stopping replica is killed.
 	StopDeadline time.Time `json:",omitzero"`
 

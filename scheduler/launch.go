@@ -64,7 +64,10 @@ func (c *Controller) startFailed(i *Instance, seq uint64, err error) {
 	if errors.As(err, &step) {
 		code = step.ExitCode()
 	}
-	c.update(i.ID, func(i *Instance) { i.StartFailed(seq, err.Error(), code) })
+	c.update(i.ID, func(i *Instance) {
+		i.StartFailed(seq, err.Error(), code)
+		i.Ticked = c.Now()
+	})
 	c.publish(i, Event{Action: "die", Progress: "Error", Error: err.Error()})
 	c.Log.Warn("cannot start container", "container", i.Name, "error", err)
 }

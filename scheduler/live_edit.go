@@ -47,7 +47,7 @@ func editLive(w Wish, st *spec.Stack, src LiveSource) (Wish, []string, error) {
 		svc := st.Services[name]
 		switch {
 		case !had || !wished:
-			w.Services[name] = ServiceWish{Goal: GoalRun, Scale: svc.GetScale(), Start: w.Sequence, Hash: hash, NoDeps: src.NoDeps, Strict: src.Strict}
+			w.Services[name] = ServiceWish{Goal: GoalRun, Scale: svc.GetScale(), Start: w.Sequence, Upped: w.Sequence, Hash: hash, NoDeps: src.NoDeps, Strict: src.Strict}
 			continue
 		case before.GetScale() != svc.GetScale():
 			sw.Scale = svc.GetScale()

@@ -29,6 +29,7 @@ const (
 	OpRemove        Kind = "remove"
 	OpPause         Kind = "pause"
 	OpUnpause       Kind = "unpause"
+	OpSkip          Kind = "skip"     // a scheduled run, since the last one goes on
 	OpCleanUp       Kind = "clean up" // of a container that ended; never planned
 )
 

@@ -60,7 +60,8 @@ func (p *planner) wantsStart(r *Instance, sw ServiceWish) bool {
 		return r.WantStart > r.StartedSeq
 	}
 	again := max(p.restartSeq(r), r.WantStart)
-	return (r.reached() < sw.Start || r.StartedSeq < again) && !(r.Held && r.HeldSeq >= max(sw.Start, again))
+	asked := r.reached() < p.asked(r, sw) && !p.completedOnce(r, sw)
+	return (asked || r.StartedSeq < again) && !(r.Held && r.HeldSeq >= max(sw.Start, again))
 }
 
 // keepAlive plans what needs no wish: due restarts, asked pauses and removals.

@@ -35,21 +35,30 @@ func (p *planner) converge(name string, sw ServiceWish) {
 	keep, surges := p.scaleDown(name, sw)
 	ready := p.gate(name, sw)
 	hooks := p.prepare(name, sw, keep, ready)
+	timed, create := p.want.Schedules[name] != "", hooks
+	if timed {
+		create = p.prepare(name, sw, keep, false) // to be started when it is due
+	}
 	roll := p.newRollout(name, sw, keep, surges)
 	defer roll.report(keep)
 	used := map[int]bool{}
 	for _, r := range keep {
 		used[r.Number] = true
 		if cause := p.stale(r, sw); cause != "" {
-			if ready {
-				roll.next(r, cause, after, hooks)
+			if ready && !(timed && r.live()) { // a run that is under way ends as it began
+				roll.next(r, cause, after, create)
 			} else {
 				p.tend(r)
 			}
 			continue
 		}
 		p.settle(r, surges[r.ID])
-		p.run(r, sw, hooks, append(slices.Clone(after), p.refresh(r, sw, after)...))
+		after := append(slices.Clone(after), p.refresh(r, sw, after)...)
+		if timed {
+			p.timed(r, sw, hooks, after)
+		} else {
+			p.run(r, sw, hooks, after)
+		}
 	}
 	svc := p.want.Stack.Services[name]
 	for n, missing := 1, sw.Scale-len(keep); missing > 0; n++ {
@@ -59,7 +68,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 		missing--
 		target := containerName(p.want.Stack.Name, svc, n)
 		id := p.op(Op{Kind: OpCreate, Target: target, Service: name, Number: n, Cause: "replica " + strconv.Itoa(n) + " is missing", After: after})
-		if sw.Goal == GoalRun && hooks.started(n, nil, []string{id}) {
+		if sw.Goal == GoalRun && create.started(n, nil, []string{id}) {
 			p.op(Op{Kind: OpStart, Target: target, Service: name, Number: n, Cause: "wanted running", After: []string{id}})
 		}
 	}

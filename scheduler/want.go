@@ -17,6 +17,11 @@ type Want struct {
 	Hashes map[string]string // service → configuration hash
 	// Recreates are the hashes of what a container cannot change, by service.
 	Recreates map[string]string
+	// Once are the services that do not run again unchanged, Schedules when others are
+	// to run.
+	Once      map[string]bool
+	Schedules map[string]string
+	timeless  bool // what is to come by schedule is not looked at
 	Networks  map[string]Object // by key; those that wished services use
 	Volumes   map[string]Object // by key
 }
@@ -30,7 +35,8 @@ type Object struct {
 
 // NewWant prepares w. It fails on a dependency cycle.
 func NewWant(w Wish) (Want, error) {
-	want := Want{Wish: w, Hashes: map[string]string{}, Recreates: map[string]string{}, Networks: map[string]Object{}, Volumes: map[string]Object{}}
+	want := Want{Wish: w, Hashes: map[string]string{}, Recreates: map[string]string{}, Networks: map[string]Object{}, Volumes: map[string]Object{},
+		Once: map[string]bool{}, Schedules: map[string]string{}}
 	if w.Stack == nil {
 		w.Stack = &spec.Stack{Project: &types.Project{}}
 		want.Stack = w.Stack
@@ -47,6 +53,13 @@ func NewWant(w Wish) (Want, error) {
 		if want.Recreates[name], err = w.Stack.RecreateHash(name); err != nil {
 			return Want{}, fmt.Errorf("cannot hash service %q: %w", name, err)
 		}
+	}
+	for name, svc := range w.Stack.Services {
+		x, err := spec.ServiceExtension(svc)
+		if err != nil {
+			return Want{}, err
+		}
+		want.Once[name], want.Schedules[name] = x.Once, x.Schedule
 	}
 	for name, sw := range w.Services {
 		svc, ok := w.Stack.Services[name]

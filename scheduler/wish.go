@@ -52,6 +52,8 @@ type ServiceWish struct {
 	// Start is the sequence number of the last up or start: replicas that exited
 	// before it are started again.
 	Start uint64
+	// Upped is Start where that was an up.
+	Upped uint64 `json:",omitempty"`
 	// Restart is the sequence number of the last restart: replicas started before
 	// it are stopped and started.
 	Restart uint64

@@ -18,7 +18,7 @@ func valueRules() []rule {
 func graphRules() []rule {
 	return []rule{
 		checkImage, checkJobs, checkServiceRefs, checkCycles, checkNetworks, checkVolumes, checkSecrets,
-		checkContainerNames, checkPortConflicts, checkScale, checkExternal, checkFileSources,
+		checkContainerNames, checkPortConflicts, checkScale, checkExternal, checkSchedule, checkFileSources,
 	}
 }
 

@@ -47,6 +47,9 @@ func (s *Stack) RecreateHash(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot hash service %q: %w", name, err)
 	}
+	if x.Once {
+		return s.Hash(name) // whatever changes runs it again
+	}
 	part := fixed(hashed(config))
 	if x.Isolation == IsolationVM {
 		part = fixedMachine(hashed(config))

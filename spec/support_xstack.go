@@ -16,8 +16,7 @@ func xstackSupport() []support {
 			ok("watch", "watch.[].path", "watch.[].target", "watch.[].action", "watch.[].signal",
 				"watch.[].ignore", "watch.[].include", "watch.[].initial_sync"),
 			ok("autoheal"),
-			warn("a one-shot service runs again with each up", "once"),
-			refuse("starting services by schedule is not built yet", "schedule"),
+			ok("once", "schedule"),
 		)),
 	)
 }
