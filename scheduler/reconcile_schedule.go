@@ -79,3 +79,22 @@ func (c *Controller) skip(op Op) error {
 	c.publish(i, Event{Action: "schedule_skipped"})
 	return nil
 }
+
+// NextRuns are the times when the scheduled services that are up run next.
+func (s *Store) NextRuns(now time.Time) (map[string]time.Time, error) {
+	w, err := s.LoadWish()
+	if err != nil || w.Stack == nil || w.Down {
+		return nil, err
+	}
+	out := map[string]time.Time{}
+	for name, svc := range w.Stack.Services {
+		schedule := spec.ScheduleOf(svc)
+		if schedule == "" || w.Services[name].Goal != GoalRun {
+			continue
+		}
+		if next, err := spec.NextRun(schedule, now); err == nil {
+			out[name] = next
+		}
+	}
+	return out, nil
+}

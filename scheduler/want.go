@@ -21,7 +21,7 @@ type Want struct {
 	// to run.
 	Once      map[string]bool
 	Schedules map[string]string
-	timeless  bool // what is to come by schedule is not looked at
+	timeless  bool              // what is to come by schedule is not looked at
 	Networks  map[string]Object // by key; those that wished services use
 	Volumes   map[string]Object // by key
 }

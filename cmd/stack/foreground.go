@@ -225,6 +225,9 @@ func (f *session) finished(ctx context.Context, started bool) (bool, error) {
 	if !started {
 		return false, nil
 	}
+	if next, err := f.store.NextRuns(time.Now()); err != nil || f.awaits(next) {
+		return err != nil, err
+	}
 	list, err := f.store.Current(time.Now())
 	if err != nil {
 		return true, err
@@ -239,6 +242,11 @@ func (f *session) finished(ctx context.Context, started bool) (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// awaits reports whether one of the services runs again by schedule.
+func (f *session) awaits(next map[string]time.Time) bool {
+	return slices.ContainsFunc(f.services, func(name string) bool { _, ok := next[name]; return ok })
 }
 
 // worksLook is how soon a session whose containers have all ended looks whether

@@ -65,6 +65,7 @@ type psEntry struct {
 	HostUserNS bool `json:",omitempty"`
 	Privileged bool `json:",omitempty"`
 	// Runtime is the OCI runtime, unless it is the native one.
+	NextRun string `json:",omitempty"` // of a scheduled service, RFC 3339
 	Runtime string `json:",omitempty"`
 }
 

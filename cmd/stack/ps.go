@@ -24,6 +24,8 @@ type psOptions struct {
 	filter   []string
 	noTrunc  bool
 	orphans  bool
+
+	next map[string]time.Time // the next run of each scheduled service
 }
 
 func newPs(a *app) *cobra.Command {
@@ -63,6 +65,9 @@ func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
 		}
 		o.status = append(o.status, v)
 	}
+	if o.next, err = s.NextRuns(time.Now()); err != nil {
+		return err
+	}
 	shown, err := o.choose(s, all, services)
 	if err != nil {
 		return err
@@ -90,6 +95,9 @@ func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, servic
 		case o.all:
 			return false
 		}
+		if _, scheduled := o.next[i.Service]; scheduled && !i.OneOff {
+			return false // it waits for its time
+		}
 		return status == "exited" || status == "created" || i.OneOff && status != "running" || i.Hook != nil
 	}), nil
 }
@@ -112,7 +120,7 @@ func (o *psOptions) print(w io.Writer, s *scheduler.Store, shown []*scheduler.In
 	case o.format == "json":
 		enc := json.NewEncoder(w)
 		for _, i := range shown {
-			if err := enc.Encode(psRow(s, i)); err != nil {
+			if err := enc.Encode(o.row(s, i)); err != nil {
 				return err
 			}
 		}
@@ -121,7 +129,7 @@ func (o *psOptions) print(w io.Writer, s *scheduler.Store, shown []*scheduler.In
 	default:
 		rows := make([]psEntry, len(shown))
 		for n, i := range shown {
-			rows[n] = psRow(s, i)
+			rows[n] = o.row(s, i)
 		}
 		return printRows(w, o.format, rows)
 	}
@@ -137,7 +145,30 @@ func (o *psOptions) table(w io.Writer, shown []*scheduler.Instance) error {
 			command = string([]rune(command)[:19]) + "…"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%q\t%s\t%s ago\t%s\t%s\n", i.Name, i.Image, command, i.Service,
-			ago(time.Since(i.Created)), i.StatusText(time.Now())+openness(i)+foreign(i), portsText(i))
+			ago(time.Since(i.Created)), i.StatusText(time.Now())+o.nextRun(i)+openness(i)+foreign(i), portsText(i))
 	}
 	return tw.Flush()
+}
+
+// row is psRow with when a scheduled one runs next.
+func (o *psOptions) row(s *scheduler.Store, i *scheduler.Instance) psEntry {
+	row := psRow(s, i)
+	if next, ok := o.next[i.Service]; ok && !i.OneOff {
+		row.NextRun = next.Format(time.RFC3339)
+		row.Status += o.nextRun(i)
+	}
+	return row
+}
+
+// nextRun tells in a table when a scheduled one runs next.
+func (o *psOptions) nextRun(i *scheduler.Instance) string {
+	next, ok := o.next[i.Service]
+	if !ok || i.OneOff {
+		return ""
+	}
+	next = next.Local()
+	if time.Until(next) < 20*time.Hour {
+		return ", next run " + next.Format(time.TimeOnly)
+	}
+	return ", next run " + next.Format(time.DateTime)
 }
