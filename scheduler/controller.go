@@ -131,6 +131,7 @@ type Controller struct {
 	network *coalescer
 	balance balance
 	healing healing
+	volumes volumeWatch
 	dns     *resolver
 
 	applying  sync.Mutex // one configuration at a time goes to Network, newest last
@@ -211,6 +212,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	if err := c.Network.Subscribe(c.suspect); err != nil {
 		c.Log.Warn("losses on the host will not be repaired by themselves", "error", err)
 	}
+	defer c.volumes.close()
 	c.resume(ctx)
 	c.mu.Lock()
 	c.running = ctx
@@ -251,6 +253,7 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 	c.observe(ctx, now)
 	c.noteRevisions()
 	seen := c.observed()
+	c.watchVolumes(seen.Volumes)
 	c.plan = Reconcile(c.want, seen, now)
 	c.noteProgress()
 	for _, op := range c.plan.Ops {

@@ -122,6 +122,11 @@ type Instance struct {
 	// Unwell is set while it is stopped for being unhealthy: its restart policy takes
 	// that for a failure.
 	Unwell bool `json:",omitempty"`
+	// Again is set while it is stopped to be started again, whatever its policy: what
+	// it lives on was made anew.
+	Again bool `json:",omitempty"`
+	// VolumesMade is when the volumes that it mounts were made, by name.
+	VolumesMade map[string]time.Time `json:",omitempty"`
 	// HostUserNS says that it runs without a user namespace of its own, Privileged
 	// that almost nothing else holds it either.
 	HostUserNS bool `json:",omitempty"`
@@ -181,6 +186,7 @@ func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.Held, i.WantStopped, i.WantPaused, i.WantGrace = false, false, false, nil
 	i.Error, i.ErrorCode, i.HookError = "", 0, ""
 	i.NextStart, i.StopDeadline = time.Time{}, time.Time{}
+	i.Unwell, i.Again = false, false
 	i.Probe, i.Health = nil, ""
 	if !i.Check.None() {
 		i.Probe = NewProbeState(i.Check, now)
@@ -248,6 +254,11 @@ func (i *Instance) Exited(exit runtime.Exit, policy RestartPolicy, now time.Time
 		i.Unwell, exit.Unknown = false, true // whatever it ends with: see RestartPolicy.wants
 	}
 	i.Health, i.StopDeadline = "", time.Time{}
+	if i.Again && !i.Held {
+		i.Again, i.State, i.NextStart = false, StateRestarting, now
+		return
+	}
+	i.Again = false
 	again, at := policy.Next(exit, history, now)
 	if !again {
 		return

@@ -43,7 +43,7 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
 		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged
-		r.Log, r.Runtime = i.Log, i.Runtime
+		r.Log, r.Runtime, r.VolumesMade = i.Log, i.Runtime, i.VolumesMade
 		r.Obeyed(seq, l.begun)
 		delete(c.opening, i.ID)
 	})
@@ -211,7 +211,16 @@ func (l *launch) volumes(ctx context.Context) error {
 	if len(l.i.Volumes) > 0 { // recorded first: who dies now still lets go of them
 		l.c.update(l.i.ID, func(i *Instance) { i.Volumes, i.Anonymous = l.i.Volumes, l.i.Anonymous })
 	}
-	return l.c.prepareVolumes(ctx, l.i.ID, uses, l.img)
+	if err := l.c.prepareVolumes(ctx, l.i.ID, uses, l.img); err != nil {
+		return err
+	}
+	l.i.VolumesMade = map[string]time.Time{}
+	for _, u := range uses {
+		if v, err := l.c.Store.Layout.LoadVolume(u.Name); err == nil && !u.Anonymous {
+			l.i.VolumesMade[u.Name] = v.Created
+		}
+	}
+	return nil
 }
 
 // reserve binds the published ports on the host, choosing those left open. What it

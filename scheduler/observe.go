@@ -96,14 +96,16 @@ func (c *Controller) cleanUp(ctx context.Context, i *Instance) {
 // observed is the world as Reconcile wants it.
 func (c *Controller) observed() Observed {
 	seen := Observed{
-		Networks: c.seenNetworks(), Volumes: c.seenVolumes(),
-		Digests: map[string]string{}, Sources: map[string]map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
+		Networks: c.seenNetworks(),
+		Digests:  map[string]string{}, Sources: map[string]map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
 		Updates: updates(c.histories),
 	}
+	seen.Volumes, seen.VolumesMade = c.seenVolumes()
 	for _, i := range c.instances {
 		seen.Instances = append(seen.Instances, i)
 	}
 	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
+	seen.Vacant = vacantNetworks(c.made, seen.Instances)
 	for service, img := range c.images {
 		seen.Digests[service] = ""
 		if c.looked[service] {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // Observed is the world as the controller last saw it. Reconcile only reads it.
@@ -10,8 +11,12 @@ type Observed struct {
 	Instances []*Instance
 	// Networks maps the key of each existing network to its NetworkHash.
 	Networks map[string]string
+	// Vacant maps the keys of those of them that no instance is on to their names.
+	Vacant map[string]string
 	// Volumes maps the name of each existing volume to its VolumeHash.
 	Volumes map[string]string
+	// VolumesMade maps it to when it was made.
+	VolumesMade map[string]time.Time
 	// Digests maps a service to the digest that its image has now; a service whose
 	// image was not resolved since the last command is absent. It is empty where
 	// nobody asked to look for another image: what is there stays.

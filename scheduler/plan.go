@@ -48,6 +48,8 @@ type Op struct {
 	After    []string
 	// Unhealthy says that it stops a replica which its restart policy starts again.
 	Unhealthy bool
+	// Again says that it stops a replica to start it again, whatever its policy.
+	Again bool
 	// Destructive operations lose data: removing a volume.
 	Destructive bool
 }

@@ -78,13 +78,14 @@ func (s *Store) look(want Want, now time.Time) (Observed, error) {
 	for key, n := range made {
 		seen.Networks[key] = n.Hash
 	}
-	seen.Volumes = s.Layout.hashesOf(want.Volumes)
+	seen.Volumes, seen.VolumesMade = s.Layout.hashesOf(want.Volumes)
 	histories, err := s.Histories()
 	if err != nil {
 		return seen, err
 	}
 	seen.Updates = updates(histories)
 	seen.Instances, err = s.Current(now)
+	seen.Vacant = vacantNetworks(made, seen.Instances)
 	slices.SortFunc(seen.Instances, func(a, b *Instance) int { return compareNames(a.Name, b.Name) })
 	return seen, err
 }

@@ -22,6 +22,7 @@ func Reconcile(want Want, seen Observed, now time.Time) Plan {
 	}
 	p.orphans()
 	p.oneOffs()
+	p.vacated()
 	return p.plan
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -38,4 +39,27 @@ func (p *planner) ails(r *Instance, sw ServiceWish) bool {
 func (p *planner) judged(r *Instance, svc types.ServiceConfig) bool {
 	u, underway := p.seen.Updates[r.Service]
 	return underway && u.Good != 0 && r.CreatedSeq >= u.Sequence && updateSettings(svc.Deploy).Declared
+}
+
+// lostGround returns why a running replica cannot go on where it is, or "": the
+// namespaces that it shares ended with their owner's run, or a volume that it mounts
+// was taken away and made anew.
+func (p *planner) lostGround(r *Instance) string {
+	for _, e := range p.want.Graph.Needs(r.Service) {
+		if !e.Shares() {
+			continue
+		}
+		for _, d := range p.seen.replicas(e.Service) {
+			if d.State == StateRunning && d.Started.After(r.Started) {
+				return "service " + e.Service + ", whose namespaces it shares, was restarted"
+			}
+			break
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.VolumesMade)) {
+		if now, ok := p.seen.VolumesMade[name]; ok && !now.Equal(r.VolumesMade[name]) {
+			return "volume " + name + ", which it mounts, was taken away and made anew"
+		}
+	}
+	return ""
 }

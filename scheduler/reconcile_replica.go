@@ -39,6 +39,10 @@ func (p *planner) run(r *Instance, sw ServiceWish, hooks *preparation, after []s
 			start(cause, append([]string{stop}, after...))
 			return
 		}
+		if cause := p.lostGround(r); cause != "" && sw.Goal == GoalRun && !r.Held {
+			p.op(Op{Kind: OpStop, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: cause, Again: true})
+			return
+		}
 		if r.HookError != "" {
 			p.fail(r.Service, r.HookError)
 		}
@@ -150,17 +154,6 @@ func (p *planner) restartCause(r *Instance) string {
 	}
 	if p.restartSeq(r) > r.StartedSeq {
 		return "a dependency was recreated"
-	}
-	for _, e := range p.want.Graph.Needs(r.Service) {
-		if !e.Shares() {
-			continue
-		}
-		for _, d := range p.seen.replicas(e.Service) {
-			if d.State == StateRunning && d.Started.After(r.Started) {
-				return "service " + e.Service + ", whose namespaces it shares, was restarted"
-			}
-			break
-		}
 	}
 	return ""
 }

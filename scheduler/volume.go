@@ -107,33 +107,35 @@ func (l Layout) RemoveVolume(name string) error {
 }
 
 // seenVolumes reads the volumes that matter: the wished ones, and on the way down
-// all of the project's.
-func (c *Controller) seenVolumes() map[string]string {
-	if c.want.Down {
-		seen := map[string]string{}
-		all, err := c.Store.Layout.ListVolumes()
-		if err != nil {
-			c.Log.Warn("cannot list volumes", "error", err)
-		}
-		for _, v := range all {
-			if v.Project == c.Store.Project {
-				seen[v.Name] = v.Hash
-			}
-		}
-		return seen
+// all of the project's. The second map tells when they were made.
+func (c *Controller) seenVolumes() (hashes map[string]string, made map[string]time.Time) {
+	if !c.want.Down {
+		return c.Store.Layout.hashesOf(c.want.Volumes)
 	}
-	return c.Store.Layout.hashesOf(c.want.Volumes)
+	hashes = map[string]string{}
+	all, err := c.Store.Layout.ListVolumes()
+	if err != nil {
+		c.Log.Warn("cannot list volumes", "error", err)
+	}
+	for _, v := range all {
+		if v.Project == c.Store.Project {
+			hashes[v.Name] = v.Hash
+		}
+	}
+	return hashes, nil
 }
 
-// hashesOf maps the names of those of the volumes that exist to their VolumeHash.
-func (l Layout) hashesOf(volumes map[string]Object) map[string]string {
-	seen := map[string]string{}
+// hashesOf maps the names of those of the volumes that exist to their VolumeHash, and
+// to when they were made. One without its data is none.
+func (l Layout) hashesOf(volumes map[string]Object) (hashes map[string]string, made map[string]time.Time) {
+	hashes, made = map[string]string{}, map[string]time.Time{}
 	for _, o := range volumes {
-		if v, err := l.LoadVolume(o.Name); err == nil {
-			seen[o.Name] = v.Hash
+		v, err := l.LoadVolume(o.Name)
+		if _, err2 := os.Stat(l.VolumeData(o.Name)); err == nil && err2 == nil {
+			hashes[o.Name], made[o.Name] = v.Hash, v.Created
 		}
 	}
-	return seen
+	return hashes, made
 }
 
 func (c *Controller) makeVolume(_ context.Context, op Op) error {
@@ -146,18 +148,29 @@ func (c *Controller) makeVolume(_ context.Context, op Op) error {
 			continue
 		}
 		c.emit(Event{Type: "volume", Name: op.Target, Progress: "Creating"})
-		err := c.Store.Layout.SaveVolume(Volume{
+		v := Volume{
 			Name: cfg.Name, Project: c.Store.Project, Key: key, Hash: VolumeHash(cfg), Created: c.Now(), Options: cfg.DriverOpts,
 			Labels: objectLabels(cfg.Labels, c.Store.Project, "volume", key),
-		})
+		}
+		err := c.Store.Layout.SaveVolume(v)
+		for try := 1; try < saveTries && errors.Is(err, fs.ErrNotExist); try++ {
+			err = c.Store.Layout.SaveVolume(v) // somebody is removing it, directory by directory
+		}
 		if err != nil {
 			return fmt.Errorf("cannot create volume %q: %w", op.Target, err)
 		}
 		c.emit(Event{Type: "volume", Action: "create", Name: op.Target, Progress: "Created"})
+		if c.mounted(op.Target) {
+			fault := "volume " + op.Target + " is missing"
+			c.emit(Event{Type: "volume", Action: ActionRepair, Name: op.Target, Attributes: map[string]string{"fault": fault, "name": op.Target}})
+		}
 		return nil
 	}
 	return fmt.Errorf("no such volume: %s", op.Target)
 }
+
+// saveTries is how often a volume is made that vanishes meanwhile.
+const saveTries = 5
 
 func (c *Controller) removeVolume(op Op) error {
 	users, err := c.Store.Layout.VolumeInUse(op.Target, c.Now())
