@@ -131,6 +131,7 @@ type Controller struct {
 	network *coalescer
 	balance balance
 	healing healing
+	tally   tally
 	volumes volumeWatch
 	dns     *resolver
 
@@ -250,6 +251,7 @@ func (c *Controller) turn(ctx context.Context) (again time.Duration, idle bool) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
+	c.tally.turn()
 	c.observe(ctx, now)
 	c.noteRevisions()
 	seen := c.observed()

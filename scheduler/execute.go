@@ -33,6 +33,7 @@ func (c *Controller) finish(op Op, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.inFlight, op.ID)
+	c.tally.operation(op, err)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 	case op.Kind == OpStart: // told by the instance itself

@@ -269,6 +269,12 @@ func (i *Instance) Exited(exit runtime.Exit, policy RestartPolicy, now time.Time
 	i.NextStart = at
 }
 
+// PutOff notes that a restart found its surroundings gone: it comes later.
+func (i *Instance) PutOff(now time.Time) {
+	i.History.Quick++
+	i.NextStart = now.Add(RestartPolicy{}.delay(i.History.Quick))
+}
+
 // PauseChanged notes that the freezer changed.
 func (i *Instance) PauseChanged(paused bool) {
 	switch {

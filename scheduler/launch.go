@@ -37,6 +37,10 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // the next controller tries again
 		}
+		if i.State == StateRestarting && l.lostPeer(ctx) {
+			c.update(i.ID, func(i *Instance) { i.PutOff(c.Now()) })
+			return err
+		}
 		c.startFailed(&i, seq, err)
 		return err
 	}
@@ -123,6 +127,17 @@ func (l *launch) gather(ctx context.Context) error {
 		l.peers[ref] = peer
 	}
 	return nil
+}
+
+// lostPeer reports whether one whose namespaces are joined has ended, or is another
+// by now.
+func (l *launch) lostPeer(ctx context.Context) bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return slices.ContainsFunc(joined(l.svc), func(ref string) bool {
+		now, err := l.c.peer(ctx, ref)
+		return err != nil || now.Pid != l.peers[ref].Pid
+	})
 }
 
 // clear removes what an earlier run or an interrupted start left, and resolves the

@@ -40,6 +40,8 @@ type ProbeState struct {
 	Probe   Probe
 	Started time.Time
 	Status  Health
+	// Since is when Status became what it is.
+	Since time.Time `json:",omitzero"`
 	// FailingStreak counts scheduled failures since the last success.
 	FailingStreak int
 	// Log holds the last five results, oldest first.
@@ -57,7 +59,7 @@ type ProbeState struct {
 
 // NewProbeState begins the probes of a program started at the given time.
 func NewProbeState(p Probe, started time.Time) *ProbeState {
-	s := &ProbeState{Probe: p, Started: started, Status: HealthNone}
+	s := &ProbeState{Probe: p, Started: started, Status: HealthNone, Since: started}
 	if p.None() {
 		return s
 	}
@@ -98,6 +100,9 @@ func (s *ProbeState) Result(r ProbeEntry) (changed bool) {
 		s.schedule(r.End)
 	}
 	s.plan(r, scheduled)
+	if s.Status != before {
+		s.Since = r.End
+	}
 	return s.Status != before
 }
 

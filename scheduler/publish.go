@@ -25,6 +25,7 @@ func (c *Controller) emit(ev Event) {
 	if ev.Action == "" {
 		return
 	}
+	c.tally.event(ev)
 	if err := c.Store.AppendEvent(ev); err != nil {
 		c.Log.Warn("cannot record event", "error", err)
 	}

@@ -63,3 +63,16 @@ func (p *planner) lostGround(r *Instance) string {
 	}
 	return ""
 }
+
+// hasGround reports whether those run whose namespaces r shares.
+func (p *planner) hasGround(r *Instance) bool {
+	for _, e := range p.want.Graph.Needs(r.Service) {
+		if !e.Shares() {
+			continue
+		}
+		if owners := p.seen.replicas(e.Service); len(owners) == 0 || owners[0].State != StateRunning && owners[0].State != StatePaused {
+			return false
+		}
+	}
+	return true
+}

@@ -103,3 +103,49 @@ func TestPolicyAfterIllness(t *testing.T) {
 		t.Errorf("stopped by a person while it was healed, it is %s", i.State)
 	}
 }
+
+// A replica that shares the namespaces of another starts again with it, when it
+// runs: also one whose own policy is no.
+func TestSharersFollow(t *testing.T) {
+	st := testStack(testService{name: "db"}, testService{name: "side", net: "service:db"})
+	w := newWorld()
+	want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
+	w.settle(t, want, nil)
+	db, side := w.byName("p-db-1"), w.byName("p-side-1")
+	w.now = w.now.Add(time.Minute)
+	db.Obeyed(db.StartedSeq, w.now)
+	plan := Reconcile(want, w.seen, w.now)
+	if len(plan.Ops) != 1 || plan.Ops[0].Instance != side.ID || !plan.Ops[0].Again {
+		t.Fatalf("planned\n%s", plan)
+	}
+	side.Again = true
+	side.StopAsked(false, 1, w.now)
+	side.Exited(runtime.Exit{Code: 143, At: w.now}, ParseRestart(st.Services["side"]), w.now)
+	db.State = StateRestarting
+	db.NextStart = w.now.Add(time.Hour)
+	if plan = Reconcile(want, w.seen, w.now); len(plan.Ops) > 0 {
+		t.Errorf("with its owner away, planned\n%s", plan)
+	}
+	db.State = StateRunning
+	if got := Reconcile(want, w.seen, w.now).String(); got != "start p-side-1: restart policy after exit 143\n" {
+		t.Errorf("with its owner back, planned\n%s", got)
+	}
+}
+
+// What runs on a volume that was made anew starts again on that one.
+func TestVolumeMadeAnew(t *testing.T) {
+	w, want := upTo(t, rolling("1", nil, nil), 2)
+	made := testNow
+	for _, i := range w.seen.Instances {
+		i.VolumesMade = map[string]time.Time{"data": made}
+	}
+	for _, c := range []struct {
+		seen map[string]time.Time
+		ops  int
+	}{{nil, 0}, {map[string]time.Time{"data": made}, 0}, {map[string]time.Time{"data": made.Add(-time.Hour)}, 2}} {
+		w.seen.VolumesMade = c.seen
+		if plan := Reconcile(want, w.seen, w.now); len(plan.Ops) != c.ops || c.ops > 0 && !plan.Ops[0].Again {
+			t.Errorf("volumes %v: planned\n%s", c.seen, plan)
+		}
+	}
+}

@@ -100,6 +100,9 @@ func (p *planner) dueRestart(r *Instance) {
 		p.plan.requeue(wait)
 		return
 	}
+	if !p.hasGround(r) {
+		return // its owner's next start wakes the loop
+	}
 	p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: "restart policy after " + exitText(r)})
 }
 

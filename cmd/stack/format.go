@@ -61,6 +61,8 @@ type psEntry struct {
 	Warnings                                          []string `json:",omitempty"`
 	Restarts                                          int
 	OOMKilled                                         bool `json:",omitempty"`
+	// Conditions tell since when it is started, healthy and ready, or why not.
+	Conditions []scheduler.InstanceCondition
 	// HostUserNS and Privileged tell of isolation that was given up.
 	HostUserNS bool `json:",omitempty"`
 	Privileged bool `json:",omitempty"`
@@ -82,7 +84,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
 		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
 		Ports: portsText(i), Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
-		HostUserNS: i.HostUserNS, Privileged: i.Privileged, Runtime: i.Runtime,
+		HostUserNS: i.HostUserNS, Privileged: i.Privileged, Runtime: i.Runtime, Conditions: i.Conditions(),
 	}
 	if i.Health != scheduler.HealthNone {
 		e.Health = string(i.Health)

@@ -110,6 +110,17 @@ func (c *Client) Plan(ctx context.Context) (scheduler.Plan, error) {
 	return p, c.get(ctx, "/v1/plan", &p)
 }
 
+// Metrics copies the controller's metrics to w.
+func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
+	body, err := c.open(ctx, http.MethodGet, "/v1/metrics", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(w, body)
+	return err
+}
+
 // Version asks who answers.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	var v Version
