@@ -128,24 +128,25 @@ func TestPodmanRuntime(t *testing.T) {
 func TestContainerdRuntime(t *testing.T) {
 	c := newCaller(t, "containerd", "ctr", "containerd-shim-runc-v2")
 	c.startContainerd(t)
+	one, long := filepath.Base(c.dir)+"-one", filepath.Base(c.dir)+"-long" // in a root of the machine's
 	run := func(id string, args ...string) []string {
 		n := len(args)
 		return append(append([]string{"run", "--runtime", "io.containerd.runc.v2", "--runc-binary", c.runtime()}, args[:n-1]...),
 			"--rootfs", c.rootfs, id, "/bin/sh", "-c", args[n-1])
 	}
-	defer c.do(t, "task", "delete", "-f", "long") // after a failure
-	c.want(t, "out", 5, run("one", "--rm", "echo out; exit 5")...)
-	c.want(t, "", 0, run("long", "-d", "trap 'exit 3' TERM; while :; do sleep 0.1; done")...)
+	defer c.do(t, "task", "delete", "-f", long) // after a failure
+	c.want(t, "out", 5, run(one, "--rm", "echo out; exit 5")...)
+	c.want(t, "", 0, run(long, "-d", "trap 'exit 3' TERM; while :; do sleep 0.1; done")...)
 	c.want(t, "RUNNING", 0, "task", "ls")
-	c.want(t, "uid=0", 0, "task", "exec", "--exec-id", "e", "long", "/bin/id")
-	c.want(t, "memory", 0, "task", "metrics", "long")
-	c.want(t, "", 0, "task", "pause", "long")
+	c.want(t, "uid=0", 0, "task", "exec", "--exec-id", "e", long, "/bin/id")
+	c.want(t, "memory", 0, "task", "metrics", long)
+	c.want(t, "", 0, "task", "pause", long)
 	c.want(t, "PAUSED", 0, "task", "ls")
-	c.want(t, "", 0, "task", "resume", "long")
-	c.want(t, "", 0, "task", "kill", "-s", "SIGTERM", "long")
+	c.want(t, "", 0, "task", "resume", long)
+	c.want(t, "", 0, "task", "kill", "-s", "SIGTERM", long)
 	c.eventually(t, "STOPPED", "task", "ls")
-	c.want(t, "", 3, "task", "delete", "long")
-	c.want(t, "", 0, "container", "delete", "long")
+	c.want(t, "exit code 3", 0, "task", "delete", long)
+	c.want(t, "", 0, "container", "delete", long)
 	c.nothingLeft(t)
 }
 
