@@ -46,6 +46,7 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: build ## up and down, pull and unpack beside a raw floor and docker compose
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stackbench
 	bin/stackbench
+	bin/stackbench --reload
 	@.ci/bench-images bin/stack
 
 conformance: build ## opencontainers/runtime-tools' validation suite against `stack oci`

@@ -10,6 +10,10 @@
 // the command line, latency of exec. It imports nothing of ours: the programs
 // beside it are measured from outside.
 //
+// With --reload it measures how saved files reach replicas that run: this program runs
+// inside them as well (`inside`), looks by inotify as any program would, and tells over
+// a socket when it saw what. `docker compose watch` is measured likewise.
+//
 // Data flow: main → suite (contenders, rounds in alternating order) → samples →
 // report. Each contender removes what it made, also when the run is interrupted;
 // names carry this process's pid.

@@ -145,6 +145,9 @@ func busyboxTree() ([]byte, error) {
 	}
 	err = errors.Join(err, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))}))
 	_, e := w.Write(program)
-	err = errors.Join(err, e, w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/sleep", Linkname: "busybox"}))
+	err = errors.Join(err, e)
+	for _, name := range []string{"sleep", "sh", "rm", "tar"} {
+		err = errors.Join(err, w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: "busybox"}))
+	}
 	return out.Bytes(), errors.Join(err, w.Close())
 }

@@ -33,6 +33,7 @@ type options struct {
 	docker   string
 	only     string
 	reload   bool
+	saves    int
 	timeout  time.Duration
 }
 
@@ -75,6 +76,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.docker, "docker", "auto", "measure docker compose: auto or no")
 	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets")
 	f.BoolVar(&o.reload, "reload", false, "only how saved files reach running replicas")
+	f.IntVar(&o.saves, "saves", 1000, "how many saves --reload looks at")
 	f.DurationVar(&o.timeout, "timeout", 170*time.Second, "give up and clean up after this long")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -119,7 +121,7 @@ func bench(ctx context.Context, o options) error {
 	fmt.Printf("%sfiles:   %s\n", machine(), d)
 	s := newStack(o.stack, d)
 	if o.reload {
-		return reload(ctx, s, d)
+		return reload(ctx, s, d, o)
 	}
 	floor, err := newFloor(d)
 	if err != nil {

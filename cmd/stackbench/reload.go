@@ -21,7 +21,6 @@ const (
 )
 
 const (
-	reloadSaves    = 1000
 	reloadRestarts = 21
 	reloadReplicas = 3
 	burstFiles     = 5000
@@ -49,7 +48,7 @@ const reloadFile = `services:
 
 // reloadBench measures how saved files reach running replicas.
 type reloadBench struct {
-	dir string
+	dir, file string
 	// run is a command of the contender.
 	run   func(ctx context.Context, args ...string) *exec.Cmd
 	image string
@@ -63,24 +62,32 @@ type reloadTimes struct {
 }
 
 // reload prints what saved files take to be seen.
-func reload(ctx context.Context, s *stack, d *disk) error {
+func reload(ctx context.Context, s *stack, d *disk, o options) error {
 	root, err := s.prepare(ctx, 1)
 	if err != nil {
 		return err
 	}
 	defer s.discard(root)
-	b := &reloadBench{dir: s.dir, image: "rootfs:/", saves: reloadSaves, run: func(ctx context.Context, args ...string) *exec.Cmd {
+	b := &reloadBench{dir: s.dir, file: "stack.yaml", image: "rootfs:/", saves: o.saves, run: func(ctx context.Context, args ...string) *exec.Cmd {
 		return s.command(ctx, root, append([]string{"-p", s.project}, args...)...)
 	}}
 	t, err := b.measure(ctx)
 	if err != nil {
 		return s.giveUp(root, err)
 	}
-	fmt.Printf("\nsaved files, %d replicas, milliseconds   median      p99      most\n", reloadReplicas)
+	t.print(stackRow)
+	if o.docker == "no" {
+		return nil
+	}
+	return reloadBesideDocker(ctx, d, t)
+}
+
+// print shows the times beside the budgets.
+func (t reloadTimes) print(who string) {
+	fmt.Printf("\n%s: saved files, %d replicas, milliseconds\n%47s %8s %9s\n", who, reloadReplicas, "median", "p99", "most")
 	line("save → seen inside by all", t.seen, fmt.Sprintf("p99, budget %.0f", ms(seenBudget)))
 	line("save → restarted, answering", t.restart, fmt.Sprintf("median, budget %.0f", ms(restartBudget)))
 	line(fmt.Sprintf("%d files written → seen", burstFiles), t.burst, fmt.Sprintf("median, budget %.0f; the writing alone %.0f", ms(burstBudget), ms(median(t.written))))
-	return nil
 }
 
 func line(what string, all []time.Duration, note string) {
@@ -142,7 +149,7 @@ func (b *reloadBench) prepare() error {
 		return err
 	}
 	text := fmt.Sprintf(reloadFile, b.image, reloadReplicas, exe, b.port)
-	return errors.Join(err, b.write("stack.yaml", text), b.write("page", "0"), b.write("src/page", "0 0"))
+	return errors.Join(err, b.write(b.file, text), b.write("page", "0"), b.write("src/page", "0 0"))
 }
 
 func (b *reloadBench) write(name, text string) error {
