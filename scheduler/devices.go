@@ -73,3 +73,28 @@ func deviceNumber(dev uint64) (major, minor int64) {
 	minor = int64(dev&0xff | dev>>12&0xffffff00)
 	return major, minor
 }
+
+// blockNodes looks up the block devices that services limit.
+func blockNodes(services ...types.ServiceConfig) map[string]DeviceNode {
+	out := map[string]DeviceNode{}
+	for _, s := range services {
+		for _, path := range blockDevices(s.BlkioConfig) {
+			if n, ok := deviceNode(path); ok {
+				out[path] = n
+			}
+		}
+	}
+	return out
+}
+
+// withoutGone is a service without its limits of devices, if one of them is not on
+// the machine any more: the kernel has forgotten its limits as well.
+func withoutGone(s types.ServiceConfig, m Machine) types.ServiceConfig {
+	for _, path := range blockDevices(s.BlkioConfig) {
+		if _, here := m.Devices[path]; !here {
+			s.BlkioConfig = nil
+			break
+		}
+	}
+	return s
+}

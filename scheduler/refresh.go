@@ -83,16 +83,18 @@ func (c *Controller) newRefresh(op Op) (*refreshed, error) {
 // limit changes the cgroup. What the kernel refuses stays as it was until the next
 // start, and is a warning.
 func (r *refreshed) limit(ctx context.Context) ([]string, error) {
-	before, _, err := limitsOf(r.old.Service, r.c.Machine)
+	m := r.c.Machine
+	m.Devices = blockNodes(r.old.Service, r.svc)
+	before, _, err := limitsOf(withoutGone(r.old.Service, m), m)
 	if err != nil {
 		return nil, err
 	}
-	now, warnings, err := limitsOf(r.svc, r.c.Machine)
+	now, warnings, err := limitsOf(r.svc, m)
 	if err != nil {
 		return nil, err
 	}
-	memory, others := limitChanges(before, now, r.c.Machine)
-	for what, change := range map[string]*specs.LinuxResources{"memory": memory, "other": others} {
+	memory, block, others := limitChanges(before, now, m)
+	for what, change := range map[string]*specs.LinuxResources{"memory": memory, "block I/O": block, "other": others} {
 		if change == nil {
 			continue
 		}

@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -73,4 +75,47 @@ func (t *translator) blockDevice(name string) (DeviceNode, error) {
 		return DeviceNode{}, fmt.Errorf("blkio_config: no such block device on this machine: %s", name)
 	}
 	return node, nil
+}
+
+// blockChanges is what to write so that before becomes now; nil for nothing. A rate of
+// 0 is no limit.
+func blockChanges(before, now specs.LinuxBlockIO) *specs.LinuxBlockIO {
+	var b specs.LinuxBlockIO
+	if orZero(before.Weight) != orZero(now.Weight) {
+		b.Weight = now.Weight
+	}
+	weights := map[string]uint16{}
+	for _, d := range before.WeightDevice {
+		weights[fmt.Sprint(d.Major, ":", d.Minor)] = orZero(d.Weight)
+	}
+	for _, d := range now.WeightDevice {
+		if weights[fmt.Sprint(d.Major, ":", d.Minor)] != orZero(d.Weight) {
+			b.WeightDevice = append(b.WeightDevice, d)
+		}
+	}
+	b.ThrottleReadBpsDevice = rateChanges(before.ThrottleReadBpsDevice, now.ThrottleReadBpsDevice)
+	b.ThrottleWriteBpsDevice = rateChanges(before.ThrottleWriteBpsDevice, now.ThrottleWriteBpsDevice)
+	b.ThrottleReadIOPSDevice = rateChanges(before.ThrottleReadIOPSDevice, now.ThrottleReadIOPSDevice)
+	b.ThrottleWriteIOPSDevice = rateChanges(before.ThrottleWriteIOPSDevice, now.ThrottleWriteIOPSDevice)
+	if reflect.DeepEqual(b, specs.LinuxBlockIO{}) {
+		return nil
+	}
+	return &b
+}
+
+// rateChanges are the devices whose rate is another, and those that have none now.
+func rateChanges(before, now []specs.LinuxThrottleDevice) (out []specs.LinuxThrottleDevice) {
+	for _, d := range now {
+		if !slices.Contains(before, d) {
+			out = append(out, d)
+		}
+	}
+	for _, d := range before {
+		same := func(o specs.LinuxThrottleDevice) bool { return o.Major == d.Major && o.Minor == d.Minor }
+		if !slices.ContainsFunc(now, same) {
+			d.Rate = 0
+			out = append(out, d)
+		}
+	}
+	return out
 }

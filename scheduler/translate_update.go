@@ -19,12 +19,16 @@ func limitsOf(s types.ServiceConfig, m Machine) (*specs.LinuxResources, []string
 		spec: &specs.Spec{Linux: &specs.Linux{Resources: &specs.LinuxResources{}}},
 	}
 	err := t.resources()
+	if err == nil {
+		err = t.blockIO()
+	}
 	return t.spec.Linux.Resources, t.out.Warnings, err
 }
 
 // limitChanges are what to write to a live container so that before becomes now:
-// memory, whose change the kernel may refuse, and the others; nil for nothing.
-func limitChanges(before, now *specs.LinuxResources, m Machine) (memory, others *specs.LinuxResources) {
+// memory, whose change the kernel may refuse, block devices, and the others; nil for
+// nothing.
+func limitChanges(before, now *specs.LinuxResources, m Machine) (memory, block, others *specs.LinuxResources) {
 	a, b := orZero(before.Memory), orZero(now.Memory)
 	mem := specs.LinuxMemory{Reservation: changed(a.Reservation, b.Reservation, noReservation(m))}
 	if changed(a.Limit, b.Limit, noLimit) != nil || changed(a.Swap, b.Swap, noLimit) != nil {
@@ -40,8 +44,14 @@ func limitChanges(before, now *specs.LinuxResources, m Machine) (memory, others 
 		Quota:  changed(x.Quota, y.Quota, noLimit),
 	}
 	var rest specs.LinuxResources
+	if y.Cpus != x.Cpus && y.Cpus != "" {
+		cpu.Cpus = y.Cpus
+	}
 	if cpu != (specs.LinuxCPU{}) {
 		rest.CPU = &cpu
+	}
+	if b := blockChanges(orZero(before.BlockIO), orZero(now.BlockIO)); b != nil {
+		block = &specs.LinuxResources{BlockIO: b}
 	}
 	if n := changed(orZero(before.Pids).Limit, orZero(now.Pids).Limit, noLimit); n != nil {
 		rest.Pids = &specs.LinuxPids{Limit: n}
@@ -49,7 +59,7 @@ func limitChanges(before, now *specs.LinuxResources, m Machine) (memory, others 
 	if rest.CPU != nil || rest.Pids != nil {
 		others = &rest
 	}
-	return memory, others
+	return memory, block, others
 }
 
 // noReservation takes a memory reservation back. Version 1 has a soft limit, which

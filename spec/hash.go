@@ -35,7 +35,7 @@ func (s *Stack) Hash(service string) (string, error) {
 }
 
 // RecreateHash is Hash without what a running container can be given: limits of
-// processor, memory and processes, published ports, labels, health check, restart
+// processor, memory, processes and block devices, published ports, labels, health check, restart
 // policy, stop settings, the hooks inside it, how it is deployed, and the contents
 // of its configs and secrets.
 func (s *Stack) RecreateHash(name string) (string, error) {
@@ -111,6 +111,10 @@ func hashed(c types.ServiceConfig) types.ServiceConfig {
 func fixed(c types.ServiceConfig) types.ServiceConfig {
 	c.CPUS, c.CPUShares, c.CPUPeriod, c.CPUQuota = 0, 0, 0, 0
 	c.MemLimit, c.MemReservation, c.MemSwapLimit, c.PidsLimit = 0, 0, 0, 0
+	if c.CPUSet != "" {
+		c.CPUSet = "some" // it can be changed, not taken away
+	}
+	c.BlkioConfig = fixedBlkio(c.BlkioConfig)
 	c.Ports, c.Expose = nil, nil
 	c.Labels, c.LabelFiles = nil, nil
 	c.HealthCheck = nil
@@ -128,6 +132,19 @@ func fixedMachine(c types.ServiceConfig) types.ServiceConfig {
 	out.MemLimit, out.PidsLimit = c.MemLimit, c.PidsLimit
 	if c.Deploy != nil && c.Deploy.Resources.Limits != nil {
 		out.Deploy = &types.DeployConfig{Resources: types.Resources{Limits: c.Deploy.Resources.Limits}}
+	}
+	return out
+}
+
+// fixedBlkio: weights can be changed, not taken away; rates also that.
+func fixedBlkio(b *types.BlkioConfig) *types.BlkioConfig {
+	if b == nil || b.Weight == 0 && len(b.WeightDevice) == 0 {
+		return nil
+	}
+	out := &types.BlkioConfig{Weight: min(b.Weight, 1)}
+	for _, d := range b.WeightDevice {
+		d.Weight = 1
+		out.WeightDevice = append(out.WeightDevice, d)
 	}
 	return out
 }

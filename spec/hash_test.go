@@ -81,13 +81,25 @@ func TestRecreateHash(t *testing.T) {
 		"    deploy: {resources: {limits: {memory: 1g}}}", "    deploy: {restart_policy: {condition: any}}",
 		"    ports: ['80:80']", "    labels: {A: b}", "    healthcheck: {test: x}", "    restart: always",
 		"    stop_signal: SIGINT", "    stop_grace_period: 3s", "    post_start: [{command: x}]", "    pre_stop: [{command: x}]",
-		"    x-stack: {probe: {tcp: 80}}",
+		"    x-stack: {probe: {tcp: 80}}", "    blkio_config: {device_write_iops: [{path: /dev/x, rate: 9}]}",
 	} {
 		if r, w := hashes(live); r != base || w == whole {
 			t.Errorf("%s: recreate hash differs: %t, hash is the same: %t", live, r != base, w == whole)
 		}
 	}
+	for _, change := range [][2]string{
+		{"    cpuset: '0'", "    cpuset: '0,1'"},
+		{"    blkio_config: {weight: 100}", "    blkio_config: {weight: 200, device_read_bps: [{path: /dev/x, rate: 1mb}]}"},
+		{"    blkio_config: {weight_device: [{path: /dev/x, weight: 100}]}", "    blkio_config: {weight_device: [{path: /dev/x, weight: 200}]}"},
+	} {
+		a, before := hashes(change[0])
+		b, after := hashes(change[1])
+		if a != b || a == base || before == after {
+			t.Errorf("%v: recreate hash differs: %t, hash is the same: %t", change, a != b, before == after)
+		}
+	}
 	for _, fixed := range []string{
+		"    blkio_config: {weight: 100}", "    blkio_config: {weight_device: [{path: /dev/x, weight: 100}]}",
 		"    command: x", "    environment: {A: b}", "    user: '1'", "    read_only: true", "    volumes: [/x]", "    cpuset: '0'",
 		"    networks: {default: {aliases: [z]}}", "    annotations: {A: b}", "    pre_start: [{command: x}]", "    privileged: true",
 	} {
