@@ -26,7 +26,7 @@ func (c *chaos) converges() {
 
 // names are the containers that the file wants.
 func (c *chaos) names() []string {
-	out := []string{"client-1", "done-1", "lines-1", "lines-2"}
+	out := []string{"client-1", "db-1", "done-1", "lines-1", "lines-2"}
 	for n := range c.scale {
 		out = append(out, fmt.Sprint("web-", n+1))
 	}
@@ -83,6 +83,10 @@ func (c *chaos) checkServing() {
 		}
 	}
 	const get = `use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => 'web', PeerPort => 80, Timeout => 5) or die "$@\n"; print $s "GET / HTTP/1.0\r\n\r\n"; my @l = <$s>; print $l[-1]`
+	c.run("exec", "-T", "db", "sh", "-c", "echo here > /data/file")
+	if b, err := os.ReadFile(filepath.Join(c.root, "lib/volumes", c.name+"_data/_data/file")); string(b) != "here\n" {
+		c.t.Errorf("what is written to the volume is %q, %v", b, err)
+	}
 	for range 5 {
 		if got := c.run("exec", "-T", "client", "perl", "-e", get); got != fmt.Sprintf("hello %d\n", c.version) {
 			c.t.Errorf("inside, web answers %q", got)

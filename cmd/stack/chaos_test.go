@@ -48,7 +48,15 @@ services:
   done:
     image: rootfs:/
     command: ["true"]
+  db:
+    image: rootfs:/
+    restart: always
+    init: true
+    command: ["sleep", "100000"]
+    volumes: ["data:/data"]
+    stop_grace_period: 1s
 %[4]s
+volumes: {data: {}}
 configs:
   serve:
     content: |
@@ -144,7 +152,7 @@ func (c *chaos) harm() {
 		c.killReplica, c.killReplica, c.killReplica, c.freezeReplica,
 		func() { c.killOurs("controller") }, func() { c.killOurs("controller") },
 		func() { c.killOurs("shim") }, func() { c.killOurs("shim", "controller") },
-		c.deleteLink, c.deleteLink, c.deleteBridge, c.deleteRules, c.deleteInside,
+		c.deleteLink, c.deleteLink, c.deleteBridge, c.deleteRules, c.deleteInside, c.deleteVolume,
 		c.edit, c.edit, c.upAndKill,
 	}
 	harms[c.rand.IntN(len(harms))]()
@@ -243,6 +251,10 @@ func (c *chaos) deleteInside() {
 	if _, pid := c.replica(); c.ours(pid) {
 		c.do("nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "nft", "flush", "ruleset")
 	}
+}
+
+func (c *chaos) deleteVolume() {
+	c.do("rm", "-rf", filepath.Join(c.root, "lib/volumes", c.name+"_data", c.pick([]string{"", "_data"})))
 }
 
 // edit changes the file and brings it up, beside whatever else happens.
