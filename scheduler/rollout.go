@@ -119,6 +119,9 @@ func (r *rollout) next(i *Instance, cause string, after []string, hooks *prepara
 	switch {
 	case surge != nil:
 		r.handOver(i, surge, cause, after, hooks)
+	case i.Becomes != "": // it took its place, and a crash came before it got the name
+		r.p.promote(i, nil)
+		r.p.tend(i)
 	case !i.live(), i.State == StateStopping:
 		r.p.replace(i, cause, after, hooks)
 	case !r.limited:

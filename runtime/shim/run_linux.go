@@ -78,7 +78,7 @@ func run(o Options) error {
 		fmt.Fprint(o.Ready, readyMessage)
 		o.Ready.Close()
 	}
-	tune() // stops the world: not before the starter goes on
+	s.tune() // stops the world: not before the starter goes on
 	go s.supervise(o.Controller, o.Env, controllerLock, previous)
 	s.loop(children)
 	s.remove(o.Cgroup)
@@ -101,14 +101,26 @@ func (s *server) loop(children <-chan os.Signal) {
 	}
 }
 
-// settled is when the start and its garbage are over.
+// settled is how long after a start, its own or a container's, the garbage of it is
+// over.
 const settled = time.Second
 
 // tune keeps the heap small; the shim's live data is tens of kilobytes.
-func tune() {
+func (s *server) tune() {
 	debug.SetGCPercent(25)
-	time.AfterFunc(settled, giveBack)
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quiet = time.AfterFunc(settled, giveBack)
+}
+
+// starts puts the giving back off until the last of many containers has come.
+func (s *server) starts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.quiet != nil {
+		s.quiet.Reset(settled)
+	}
 }
 
 // detach leaves everything of the caller's but its cgroup: session, terminal,

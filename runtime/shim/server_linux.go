@@ -35,6 +35,7 @@ type server struct {
 	failures   int // of the controller's starts, in a row
 	stopping   bool
 	finished   bool
+	quiet      *time.Timer // gives memory back; see tune
 }
 
 func newServer(dir string, log *slog.Logger) *server {
@@ -138,6 +139,7 @@ func (s *server) do(r Request, fds []int) (resp Response, out []int, err error) 
 	}
 	switch r.Op {
 	case OpAdopt:
+		s.starts()
 		fd := -1
 		if len(fds) == 1 {
 			fd = fds[0]
