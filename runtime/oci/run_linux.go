@@ -93,13 +93,19 @@ func (c *call) runHere(o creation, b runtime.Bundle, keep bool) error {
 	return exitError(code)
 }
 
-// catchSignals collects the signals that may be meant for the container. Catching
-// all of them would take longer than the rest of this file.
+// catchSignals collects the signals that people send to end a container that is being
+// made. Catching one takes two changes of thread.
 func catchSignals() chan os.Signal {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM,
-		unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGTERM)
 	return signals
+}
+
+// catchMore collects the others that may be meant for a container. It is called when
+// its program is about to run, and takes as long as that takes to begin.
+func catchMore(signals chan os.Signal) {
+	signal.Notify(signals, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM,
+		unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH)
 }
 
 // attach passes signals on to a process and, when it has a terminal, relays that to
@@ -112,6 +118,11 @@ func attach(pidfd, console *os.File, signals chan os.Signal) (end func(), err er
 		}
 		relay.resize()
 	}
+	caught := make(chan struct{})
+	go func() {
+		defer close(caught)
+		catchMore(signals)
+	}()
 	go func() {
 		for s := range signals {
 			if s == unix.SIGWINCH && relay != nil {
@@ -122,6 +133,7 @@ func attach(pidfd, console *os.File, signals chan os.Signal) (end func(), err er
 		}
 	}()
 	return func() {
+		<-caught
 		signal.Stop(signals)
 		close(signals)
 		if relay != nil {

@@ -37,7 +37,7 @@ func TestLinksNothingHeavy(t *testing.T) {
 		"github.com/opencontainers/runtime-spec/specs-go", "github.com/opencontainers/runtime-spec/specs-go/features",
 		"golang.org/x/sys/unix", "golang.org/x/sync/errgroup", "golang.org/x/term",
 		// what the OCI runtime needs
-		"github.com/elastic/go-seccomp-bpf/arch", "github.com/moby/sys/capability", "github.com/moby/sys/mountinfo",
+		"github.com/moby/sys/capability", "github.com/moby/sys/mountinfo",
 		"github.com/moby/sys/userns",
 	}
 	for _, pkg := range strings.Fields(string(out)) {

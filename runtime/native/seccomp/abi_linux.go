@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -19,19 +18,18 @@ type abi struct {
 	ipc     bool                // has socketcall(2) and ipc(2)
 }
 
-// newABI reads the table by number: its index by name holds one number a name,
-// and not always the same one.
-func newABI(table *arch.Info, base uint32) *abi {
-	a := &abi{numbers: make(map[string][]uint32, len(table.SyscallNumbers)), newest: base, base: base}
-	for n, name := range table.SyscallNumbers {
-		nr := base + uint32(n)
+// newABI reads a list of calls.
+func newABI(calls string, base uint32) *abi {
+	a := &abi{numbers: make(map[string][]uint32, len(calls)/16), newest: base, base: base}
+	eachCall(calls, func(n uint32, name string) {
+		nr := base + n
 		a.numbers[name] = append(a.numbers[name], nr)
 		if n >= privateARM {
 			a.private = append(a.private, nr)
 		} else {
 			a.newest = max(a.newest, nr)
 		}
-	}
+	})
 	return a
 }
 
@@ -60,22 +58,22 @@ func machinesOf(goarch string, wanted []specs.Arch) ([]machine, error) {
 	has := func(a specs.Arch) bool { return slices.Contains(wanted, a) }
 	switch goarch {
 	case "amd64":
-		m := machine{audit: unix.AUDIT_ARCH_X86_64, split: true, native: wide(newABI(arch.X86_64, 0))}
+		m := machine{audit: unix.AUDIT_ARCH_X86_64, split: true, native: wide(newABI(callsX86_64, 0))}
 		if has(specs.ArchX32) {
-			m.x32 = wide(newABI(arch.X32, x32Bit))
+			m.x32 = wide(newABI(callsX32, x32Bit))
 		}
 		if !has(specs.ArchX86) {
 			return []machine{m}, nil
 		}
-		x86 := newABI(arch.I386, 0)
+		x86 := newABI(callsI386, 0)
 		x86.ipc = true
 		return []machine{m, {audit: unix.AUDIT_ARCH_I386, native: x86}}, nil
 	case "arm64":
-		m := machine{audit: unix.AUDIT_ARCH_AARCH64, native: wide(newABI(arch.AARCH64, 0))}
+		m := machine{audit: unix.AUDIT_ARCH_AARCH64, native: wide(newABI(callsAARCH64, 0))}
 		if !has(specs.ArchARM) {
 			return []machine{m}, nil
 		}
-		return []machine{m, {audit: unix.AUDIT_ARCH_ARM, native: newABI(arch.ARM, 0)}}, nil
+		return []machine{m, {audit: unix.AUDIT_ARCH_ARM, native: newABI(callsARM, 0)}}, nil
 	}
 	return nil, fmt.Errorf("architecture %q is not supported", goarch)
 }
