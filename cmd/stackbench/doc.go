@@ -6,6 +6,9 @@
 //	plain unshare   as many clones into six namespaces and execve(2), and no more
 //	docker compose  where it is installed, with the daemon that runs or one of our own
 //
+//	OCI runtimes    `stack oci run` of true beside runc's and crun's, and the native
+//	                runtime's create and start in one process, by its own benchmark
+//
 // and then what the budgets are about: memory, idle processor time, start-up of
 // the command line, latency of exec. It imports nothing of ours: the programs
 // beside it are measured from outside.

@@ -74,7 +74,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 11, "rounds of each, of which the median counts")
 	f.StringVar(&o.stack, "stack", beside("stack"), "the stack binary")
 	f.StringVar(&o.docker, "docker", "auto", "measure docker compose: auto or no")
-	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets")
+	f.StringVar(&o.only, "only", "", "one contender by its name, for profiling: no ratios, no budgets; or runtimes")
 	f.BoolVar(&o.reload, "reload", false, "only how saved files reach running replicas")
 	f.IntVar(&o.saves, "saves", 1000, "how many saves --reload looks at")
 	f.DurationVar(&o.timeout, "timeout", 170*time.Second, "give up and clean up after this long")
@@ -123,6 +123,9 @@ func bench(ctx context.Context, o options) error {
 	if o.reload {
 		return reload(ctx, s, d, o)
 	}
+	if o.only == "runtimes" {
+		return besideRuntimes(ctx, s, d.dir, o.check)
+	}
 	floor, err := newFloor(d)
 	if err != nil {
 		return err
@@ -151,5 +154,5 @@ func bench(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return t.verdict(o.check)
+	return errors.Join(besideRuntimes(ctx, s, d.dir, o.check), t.verdict(o.check))
 }

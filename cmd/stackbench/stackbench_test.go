@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,14 +21,17 @@ func TestCheck(t *testing.T) {
 		t.Skip("skipped: takes seconds")
 	}
 	dir := t.TempDir()
-	shipped := []string{"-trimpath", "-ldflags", "-s -w"}
-	if err := cmdtest.Build(dir, shipped, "stack/cmd/stack", "stack/cmd/stack-shim", "stack/cmd/stackbench"); err != nil {
+	err := errors.Join(
+		cmdtest.Build(dir, []string{"-trimpath", "-ldflags", "-s -w -E main.entry"}, "stack/cmd/stack"),
+		cmdtest.Build(dir, []string{"-trimpath", "-ldflags", "-s -w"}, "stack/cmd/stack-shim", "stack/cmd/stackbench"),
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
 	before := traces(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	check := command(ctx, filepath.Join(dir, "stackbench"), "--check", "--replicas", "10,50", "--rounds", "12", "--timeout", "150s")
+	check := command(ctx, filepath.Join(dir, "stackbench"), "--check", "--replicas", "10,50", "--rounds", "12", "--timeout", "200s")
 	out, err := check.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -171,5 +175,29 @@ func TestVerdict(t *testing.T) {
 func TestTicks(t *testing.T) {
 	if n := ticks("12 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0"); n != 42 {
 		t.Errorf("utime + stime is %d, want 42", n)
+	}
+}
+
+// A runtime that is far too slow fails the check, a ratio below what is wanted not.
+func TestRuntimes(t *testing.T) {
+	r := &runtimes{rows: []*runtimeRow{
+		{name: ociRow, times: []time.Duration{10, 11, 9}}, {name: runcRow, times: []time.Duration{25, 27, 90}}, {name: insideRow, times: []time.Duration{8, 9, 9}},
+	}}
+	if err := r.verdict(); err != nil {
+		t.Error(err)
+	}
+	var out strings.Builder
+	r.print(&out)
+	for _, want := range []string{"runc run / stack oci run: 2.50, the median of 3", "runc run / create and start in process: 3.12"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q lacks %q", out.String(), want)
+		}
+	}
+	if strings.Contains(out.String(), crunRow) {
+		t.Error("what was not measured is compared")
+	}
+	r.rows[0].times = []time.Duration{24, 24, 24}
+	if err := r.verdict(); err == nil {
+		t.Error("1.1 times as fast as runc passes")
 	}
 }

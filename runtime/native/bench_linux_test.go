@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -26,6 +28,28 @@ func BenchmarkTrue(b *testing.B) {
 	for b.Loop() {
 		c.once(b)
 	}
+}
+
+// BenchmarkStart is create and start alone, until the program is executed. Its median
+// is for cmd/stackbench.
+func BenchmarkStart(b *testing.B) {
+	if os.Getuid() != 0 {
+		b.Skip("containers need root")
+	}
+	c := newBenchmark(b)
+	var all []time.Duration
+	for b.Loop() {
+		begun := time.Now()
+		id, created := c.start(b, "true")
+		all = append(all, time.Since(begun))
+		b.StopTimer()
+		unix.Wait4(created.Pid, nil, 0, nil)
+		check(b, c.Delete(context.Background(), id, true))
+		created.PidFD.Close()
+		b.StartTimer()
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Nanoseconds()), "median-ns")
 }
 
 // BenchmarkExec runs /bin/true in a running container.
