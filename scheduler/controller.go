@@ -36,6 +36,9 @@ type Config struct {
 	CDIDirs []string
 	// Mount makes a file system that is attached nowhere.
 	Mount func(kind, device string, options []string) (*os.File, error)
+	// Neighbour finds a running container of another project by its name or ID, whose
+	// namespaces are joined.
+	Neighbour func(ctx context.Context, container string) (Peer, error)
 	// Seccomp and LoadSeccomp give system call filters; see TranslateInput.
 	Seccomp     func(caps []string) (*Seccomp, error)
 	LoadSeccomp func(file string, caps []string) (*Seccomp, error)

@@ -130,7 +130,9 @@ type Instance struct {
 	// HostUserNS says that it runs without a user namespace of its own, Privileged
 	// that almost nothing else holds it either.
 	HostUserNS bool `json:",omitempty"`
-	Privileged bool `json:",omitempty"`
+	// IDBase is the first id of the host that its user namespace maps.
+	IDBase     uint32 `json:",omitempty"`
+	Privileged bool   `json:",omitempty"`
 	// Runtime is the OCI runtime that has it, empty for the native one.
 	Runtime string `json:",omitempty"`
 	// Warnings are what this machine could not do as asked.

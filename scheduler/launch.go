@@ -46,7 +46,7 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	}
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
-		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged
+		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged, r.IDBase = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged, i.IDBase
 		r.Log, r.Runtime, r.VolumesMade = i.Log, i.Runtime, i.VolumesMade
 		r.Obeyed(seq, l.begun)
 		delete(c.opening, i.ID)
@@ -190,6 +190,7 @@ func (l *launch) translate(ctx context.Context) error {
 		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
 		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), LoadSeccomp: c.LoadSeccomp,
 	}
+	in.IDBaseBefore = l.i.IDBase
 	in.UserNSBefore, in.Strict = l.i.userNSBefore(), c.wishOf(l.i.Service).Strict
 	if !HostUserNS(l.stack, l.svc) {
 		ids, err := c.Store.AllocateIDs()
@@ -206,6 +207,7 @@ func (l *launch) translate(ctx context.Context) error {
 	}
 	l.i.Endpoints, l.i.Labels, l.i.Warnings = l.out.Endpoints, l.out.Labels, l.out.Warnings
 	l.i.HostUserNS, l.i.Privileged, l.i.Log = !l.out.UserNS, l.svc.Privileged, l.out.Log
+	l.i.IDBase = idBase(l.out.Spec)
 	l.i.Runtime = l.out.Runtime
 	l.detail()
 	return nil
@@ -273,6 +275,14 @@ func (l *launch) open(ctx context.Context) error {
 func hostUser(s *specs.Spec) specs.User {
 	u := s.Process.User
 	return specs.User{UID: mapID(s.Linux.UIDMappings, u.UID), GID: mapID(s.Linux.GIDMappings, u.GID)}
+}
+
+// idBase is the first id of the host that a container's user namespace maps.
+func idBase(s *specs.Spec) uint32 {
+	if len(s.Linux.UIDMappings) == 0 {
+		return 0
+	}
+	return s.Linux.UIDMappings[0].HostID
 }
 
 func mapID(m []specs.LinuxIDMapping, id uint32) uint32 {
@@ -388,6 +398,9 @@ func (c *Controller) wishOf(service string) ServiceWish {
 // peer finds the running container behind service:X or container:X; called under mu.
 func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 	i := c.referenced(ref)
+	if name, ok := strings.CutPrefix(ref, types.ContainerPrefix); ok && i == nil && c.Neighbour != nil {
+		return c.Neighbour(ctx, name)
+	}
 	if i == nil || i.State != StateRunning && i.State != StatePaused {
 		return Peer{}, fmt.Errorf("%s is not running", ref)
 	}

@@ -29,6 +29,8 @@ type Machinery interface {
 	Lookup(name string) (netns.Network, bool, error)
 	// Filesystem says whether the kernel knows a file system.
 	Filesystem(kind string) error
+	// Neighbour finds a running container of another project.
+	Neighbour(container string) (Peer, error)
 	// Seccomp says whether a file is a profile that can be applied.
 	Seccomp(file string) error
 	Facts() Facts
@@ -67,6 +69,7 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		p.devices(svc)
 		p.settings(svc)
 		p.seccomp(svc)
+		p.neighbours(svc)
 	}
 	return p.found.Sorted(), ctx.Err()
 }

@@ -1,6 +1,10 @@
 package scheduler
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -37,6 +41,25 @@ func (p *preflight) settings(svc types.ServiceConfig) {
 		}
 		if err := step.run(); err != nil {
 			p.say(step.rule, err.Error(), path...)
+		}
+	}
+}
+
+// neighbours sees that containers of other projects run whose namespaces a service
+// joins, and that it can live in their user namespace.
+func (p *preflight) neighbours(svc types.ServiceConfig) {
+	for _, m := range [][2]string{{"network_mode", svc.NetworkMode}, {"pid", svc.Pid}, {"ipc", svc.Ipc}} {
+		name, ok := strings.CutPrefix(m[1], types.ContainerPrefix)
+		if !ok || slices.ContainsFunc(p.own, func(i *Instance) bool { return i.Name == name }) {
+			continue
+		}
+		peer, err := p.m.Neighbour(name)
+		own := ownHostUserNS(svc)
+		switch {
+		case err != nil:
+			p.say("namespaces", err.Error(), "services", svc.Name, m[0])
+		case own != "" && peer.IDs != nil:
+			p.say("userns", fmt.Sprintf("service %q has %s, but shares namespaces with container %q, which has a user namespace", svc.Name, own, name), "services", svc.Name, m[0])
 		}
 	}
 }

@@ -63,6 +63,13 @@ func (m *fakeMachine) Clash(n netns.Network) error {
 	return nil
 }
 
+func (m *fakeMachine) Neighbour(container string) (Peer, error) {
+	if container != "other-web-1" {
+		return Peer{}, fmt.Errorf("there is no container %s", container)
+	}
+	return Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, nil
+}
+
 func (m *fakeMachine) Seccomp(file string) error {
 	_, err := os.Stat(file)
 	return err

@@ -87,6 +87,8 @@ type TranslateInput struct {
 	IDs *IDRange
 	// UserNSBefore tells of earlier runs.
 	UserNSBefore UserNSBefore
+	// IDBaseBefore is the first id of the host that the last run had; 0 if unknown.
+	IDBaseBefore uint32
 	// Strict refuses the host's user namespace to a service that did not ask for it.
 	Strict bool
 	// Layer is the directory of the writable layer.

@@ -127,6 +127,9 @@ func (t *translator) userNamespace() (*specs.LinuxNamespace, error) {
 	if t.ids = peer.IDs; t.ids == nil {
 		return nil, nil
 	}
+	if base := t.in.IDBaseBefore; base != 0 && base != t.ids.Base {
+		return nil, fmt.Errorf("%s has other ids than when this container ran last, whose files belong to strangers there: recreate it", refs[0])
+	}
 	return &specs.LinuxNamespace{Type: specs.UserNamespace, Path: fmt.Sprintf("/proc/%d/ns/user", peer.Pid)}, nil
 }
 

@@ -56,6 +56,7 @@ func TestFallBackToHostUserNS(t *testing.T) {
 		before  UserNSBefore
 		strict  bool
 		peer    *Peer
+		base    uint32
 		userNS  bool
 		warning string
 		err     string
@@ -70,6 +71,8 @@ func TestFallBackToHostUserNS(t *testing.T) {
 		"joins":                    {peer: &Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, userNS: true},
 		"joins one in the host's":  {peer: &Peer{Pid: 1}},
 		"joins again":              {peer: &Peer{Pid: 1}, before: UserNSHost},
+		"joins the same ids":       {peer: &Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, before: UserNSOwn, base: 1000, userNS: true},
+		"joins other ids":          {peer: &Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, before: UserNSOwn, base: 2000, err: "other ids"},
 		"owner went to the host's": {peer: &Peer{Pid: 1}, before: UserNSOwn, err: "recreate it"},
 		"owner has its own by now": {peer: &Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, before: UserNSHost, err: "recreate it"},
 	} {
@@ -81,7 +84,7 @@ func TestFallBackToHostUserNS(t *testing.T) {
 			in := minimalInput(s)
 			in.Service.Volumes = []types.ServiceVolumeConfig{{Type: types.VolumeTypeBind, Source: "/p", Target: "/p"}}
 			in.Owners = map[string]BindOwner{"/p": {Plain: c.plain}}
-			in.UserNSBefore, in.Strict = c.before, c.strict
+			in.UserNSBefore, in.Strict, in.IDBaseBefore = c.before, c.strict, c.base
 			if c.peer != nil {
 				in.Peers = map[string]Peer{"service:x": *c.peer}
 			}
@@ -147,12 +150,15 @@ func TestPreflightRefusesMixedUserNamespaces(t *testing.T) {
   c: {image: "rootfs:/", command: x, ipc: "service:own"}
   d: {image: "rootfs:/", command: x, privileged: true, network_mode: "service:host"}
   e: {image: "rootfs:/", command: x, network_mode: "service:host"}
+  f: {image: "rootfs:/", command: x, network_mode: "container:other-web-1"}
+  g: {image: "rootfs:/", command: x, userns_mode: host, pid: "container:other-web-1"}
+  h: {image: "rootfs:/", command: x, ipc: "container:nobody"}
 `)
-	found, err := Preflight(t.Context(), st, []string{"own", "host", "a", "b", "c", "d", "e"}, &fakeMachine{}, s)
+	found, err := Preflight(t.Context(), st, []string{"own", "host", "a", "b", "c", "d", "e", "f", "g", "h"}, &fakeMachine{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := lines(found); !slices.Equal(got, []string{"4:userns", "5:userns"}) {
+	if got := lines(found); !slices.Equal(got, []string{"4:userns", "5:userns", "9:userns", "10:namespaces"}) {
 		t.Errorf("found %v", found)
 	}
 }

@@ -29,14 +29,32 @@ func checkNamespaces(m *model, r *report) {
 			if v.text() == "" || slices.Contains(modes, v.text()) {
 				continue
 			}
-			if name, ok := strings.CutPrefix(v.text(), types.ServicePrefix); ok && name != "" && !slices.Contains(own, key) {
-				continue
-			}
 			if !slices.Contains(own, key) {
-				modes = append(modes, "service:NAME")
+				if joinsOther(m, r, v) {
+					continue
+				}
+				modes = append(modes, "service:NAME", "container:NAME")
 			}
 			r.add(v.at, "unsupported", fmt.Sprintf("%s %q is not supported: it can be %s", key, v.text(), strings.Join(modes, ", ")),
 				didYouMean(v.text(), modes))
 		}
 	}
+}
+
+// joinsOther reports whether a mode names a service, or a container of another
+// stack. One of this stack is to be named by its service: that orders their starts.
+func joinsOther(m *model, r *report, mode *value) bool {
+	if name, ok := strings.CutPrefix(mode.text(), types.ServicePrefix); ok {
+		return name != ""
+	}
+	name, ok := strings.CutPrefix(mode.text(), types.ContainerPrefix)
+	if !ok || name == "" {
+		return false
+	}
+	for _, s := range m.enabled() {
+		if s.v.get("container_name").text() == name {
+			r.add(mode.at, "namespaces", fmt.Sprintf("container %q is service %q of this stack", name, s.name), "write service:"+s.name)
+		}
+	}
+	return true
 }

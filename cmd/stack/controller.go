@@ -113,6 +113,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 		Mount:       rootfs.Mount,
 		Seccomp:     profiles.Default,
 		LoadSeccomp: loadSeccomp,
+		Neighbour:   a.neighbour,
 		Version:     version,
 		Live:        liveLoader{exe, s.Project},
 		Log:         log,

@@ -37,7 +37,7 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 	if services, err = involved(st, services, c.NoDeps); err != nil {
 		return err
 	}
-	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}, a}, s)
+	found, err := scheduler.Preflight(ctx, st, services, machinery{scheduler.HostNetwork{Host: host}, ctx, a}, s)
 	if err != nil {
 		return err
 	}
@@ -53,10 +53,15 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 // machinery is what preflight asks this machine with.
 type machinery struct {
 	scheduler.HostNetwork
-	a *app
+	ctx context.Context
+	a   *app
 }
 
 func (machinery) Filesystem(kind string) error { return rootfs.Supports(kind) }
+
+func (m machinery) Neighbour(container string) (scheduler.Peer, error) {
+	return m.a.neighbour(m.ctx, container)
+}
 
 func (machinery) Seccomp(file string) error {
 	profile, err := loadSeccomp(file, nil)
