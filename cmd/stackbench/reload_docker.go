@@ -61,7 +61,7 @@ func (c *compose) reload(ctx context.Context, ours reloadTimes) error {
 	}
 	t.print(c.title + " watch")
 	fmt.Printf("%s watch / stack, medians: seen %.1f, restarted %.1f, burst %.1f\n", c.title, over(median[time.Duration], t.seen, ours.seen),
-		over(median[time.Duration], t.restart, ours.restart), over(median[time.Duration], t.burst, ours.burst))
+		over(median[time.Duration], t.served, ours.served), over(median[time.Duration], t.burst, ours.burst))
 	return nil
 }
 

@@ -25,16 +25,35 @@ func inside(args []string) error {
 	case len(args) == 3 && args[0] == "serve":
 		return serve(args[1], args[2])
 	}
-	return errors.New("usage: inside see DIR SOCKET | serve FILE PORT")
+	return errors.New("usage: inside see DIR SOCKET | serve FILE SOCKET")
 }
 
-// serve is a static server that reads its page once, when it starts.
-func serve(file, port string) error {
+// serve is a static server that reads its page once, when it starts, and tells when it
+// answers.
+func serve(file, socket string) error {
 	page, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return http.ListenAndServe(":"+port, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(page) }))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- http.ListenAndServe(":80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(page) }))
+	}()
+	var number, written int64
+	if _, err := fmt.Sscan(string(page), &number, &written); err == nil {
+		if err := answers(context.Background(), "127.0.0.1:80", string(page)); err != nil {
+			return err
+		}
+		to, err := net.Dial("unix", socket)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(to, "served %d %d\n", number, time.Now().UnixNano()-written)
+		if err := to.Close(); err != nil {
+			return err
+		}
+	}
+	return <-ended
 }
 
 // answers waits until the server gives the page.

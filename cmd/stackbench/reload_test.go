@@ -28,7 +28,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Errorf("stackbench --reload: %v", err)
 	}
-	for _, want := range []string{"save → seen inside by all", "save → restarted, answering", "5000 files written → seen"} {
+	for _, want := range []string{"save → seen inside by all", "save → restarted, answers inside", "published port", "5000 files written → seen"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("it does not tell %q", want)
 		}
