@@ -121,9 +121,10 @@ type Controller struct {
 	held      map[string]chan struct{}      // one-offs that wait for their client
 	shared    *shared                       // of the command that stands
 	reload    *hotReload                    // while a client watches
-	live      *live                         // while a client follows the stack file
-	resting   context.CancelFunc            // ends the following of the recorded source
-	running   context.Context               // Run's; nil before it
+	quiet     quiet
+	live      *live              // while a client follows the stack file
+	resting   context.CancelFunc // ends the following of the recorded source
+	running   context.Context    // Run's; nil before it
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request

@@ -107,6 +107,7 @@ func (r *reloader) signal(ctx context.Context, sig string) (int, error) {
 	if len(running) == 0 {
 		return 0, nil
 	}
+	defer r.c.quiet.during([]string{r.service})()
 	return len(running), r.c.kill(ctx, Command{Verb: VerbKill, Services: []string{r.service}, Signal: sig})
 }
 
@@ -147,9 +148,25 @@ func (r *reloader) restart(ctx context.Context, services []string) (int, error) 
 		return 0, nil
 	}
 	cmd := Command{Verb: VerbRestart, Services: services}
+	defer r.c.quiet.during(r.restartedWith(services))()
 	about, err := r.c.apply(cmd)
 	if err != nil {
 		return 0, err
 	}
 	return n, r.c.follow(ctx, cmd, about)
+}
+
+// restartedWith are services and all that is restarted with them.
+func (r *reloader) restartedWith(services []string) []string {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	out := slices.Clone(services)
+	for n := 0; n < len(out); n++ {
+		for _, e := range r.c.want.Graph.Dependents(out[n]) {
+			if e.Restart && !slices.Contains(out, e.Service) {
+				out = append(out, e.Service)
+			}
+		}
+	}
+	return out
 }

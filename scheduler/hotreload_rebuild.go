@@ -27,6 +27,7 @@ func (r *reloader) rebuild(ctx context.Context, files int) (int, error) {
 	if err := r.c.Build(ctx, p, svc); err != nil {
 		return 0, fmt.Errorf("the build failed, what runs stays: %w", err)
 	}
+	defer r.c.quiet.during(r.restartedWith([]string{r.service}))()
 	cmd := Command{Verb: VerbRebuilt, Services: []string{r.service}}
 	about, err := r.c.apply(cmd)
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,5 +211,32 @@ func TestLoopGuard(t *testing.T) {
 	}
 	if len(told) != 1 {
 		t.Errorf("told %q", told)
+	}
+}
+
+// TestReloadsAreQuiet: the line of a batch tells what was restarted; no other line does.
+func TestReloadsAreQuiet(t *testing.T) {
+	w := watchBench(t, strings.Replace(ruled, "RULES", "{path: DIR/src, action: restart}", 1))
+	sub := w.c.Bus.Subscribe()
+	defer sub.Close()
+	w.write("src/a", "1")
+	w.until("web: 1 file, restarted 1 replica")
+	starts := 0
+	for _, ev := range sub.Take() {
+		if ev.Progress != "" {
+			t.Errorf("progress of %s: %s", ev.Name, ev.Progress)
+		}
+		if ev.Action == "start" {
+			starts++
+		}
+	}
+	if starts != 1 {
+		t.Errorf("%d starts are events", starts)
+	}
+	if err := w.do(Command{Verb: VerbRestart}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if list := sub.Take(); !slices.ContainsFunc(list, func(ev Event) bool { return ev.Progress == "Started" }) {
+		t.Error("a person's restart is quiet as well")
 	}
 }

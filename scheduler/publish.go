@@ -10,6 +10,9 @@ import (
 // publish tells what happened to a container, on the bus and in the journal.
 func (c *Controller) publish(i *Instance, ev Event) {
 	ev.Type = "container"
+	if ev.Error == "" && c.quiet.has(i.Service) {
+		ev.Progress = ""
+	}
 	ev.Service, ev.Name, ev.ID = i.Service, i.Name, i.ID
 	attributes := map[string]string{"image": i.Image, "name": i.Name}
 	maps.Copy(attributes, ev.Attributes)
