@@ -40,7 +40,8 @@ type Op struct {
 	Kind    Kind
 	Target  string // a name people know: container, network, volume, image
 	Service string // empty for networks and volumes
-	// Instance is the container's ID; empty for OpCreate, the stale one's for OpSurge.
+	// Instance is the container's ID; empty for OpCreate, the stale one's for OpSurge, a
+	// failed one's for OpRollback.
 	Instance string
 	Number   int
 	Hook     *HookRef // of OpHook

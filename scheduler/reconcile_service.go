@@ -141,6 +141,9 @@ func (p *planner) trim(name string, sw ServiceWish, all []*Instance) []*Instance
 	return live
 }
 
+// causeRetried is the cause of what retried asks for.
+const causeRetried = "it did not get well, and up asks again"
+
 // stale returns why r must be replaced, or "".
 func (p *planner) stale(r *Instance, sw ServiceWish) string {
 	switch digest, resolved := p.seen.Digests[r.Service]; {
@@ -157,7 +160,7 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 	case p.strayed(r):
 		return "who it shares namespaces with runs in another user namespace by now"
 	case p.retried(r, sw):
-		return "it did not get well, and up was asked again"
+		return causeRetried
 	}
 	return ""
 }

@@ -135,6 +135,11 @@ func (w *world) apply(want Want, op Op) {
 // settle plans and applies until nothing is left; check sees every plan.
 func (w *world) settle(t interface{ Fatalf(string, ...any) }, want Want, check func(Plan)) Plan {
 	for range 500 {
+		for _, i := range w.seen.Instances {
+			if i.State == StateRunning {
+				i.LiveSeq = want.Sequence // as observe does
+			}
+		}
 		p := Reconcile(want, w.seen, w.now)
 		if check != nil {
 			check(p)

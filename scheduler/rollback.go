@@ -1,10 +1,15 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
+
+	"stack/runtime/log"
 )
 
 // rollBack performs OpRollback: the wish is what it was before the update that failed.
@@ -19,10 +24,40 @@ func (c *Controller) rollBack(op Op) error {
 	if err != nil {
 		return fmt.Errorf("cannot roll back service %s: %w", op.Service, err)
 	}
-	for _, text := range warnings {
-		c.emit(Event{Type: "service", Service: op.Service, Name: op.Service, Warnings: []string{text}})
+	if i := c.instances[op.Instance]; i != nil { // its log goes with it
+		if lines := lastLines(c.Store.LogPath(i.ID)); lines != "" {
+			warnings = append(warnings, "last lines of "+i.Name+":"+lines)
+		}
 	}
+	c.emit(Event{Type: "service", Service: op.Service, Name: op.Service, Warnings: warnings})
 	return c.adopt(w)
+}
+
+// lastLinesMost is how many lines of a failed replica's log are told.
+const lastLinesMost = 10
+
+// lastLines are the last lines of a log, each on a line of its own, safe for terminals.
+func lastLines(path string) string {
+	r, err := log.Open(path, log.ReadOptions{Tail: lastLinesMost})
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	var b strings.Builder
+	for b.Len() < outputLimit {
+		e, err := r.Next(context.Background())
+		if err != nil {
+			break
+		}
+		text := strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) && r != '\t' {
+				return -1
+			}
+			return r
+		}, e.Text)
+		b.WriteString("\n  " + text)
+	}
+	return b.String()
 }
 
 // takeBack returns the wish with services as they were in revisions, by number;
@@ -94,15 +129,15 @@ func (c *Controller) applyRollback(cmd Command) (subject, []string, error) {
 // the last command that changed anything changed.
 func Returns(histories map[string]*History, cmd Command) (map[string]int, error) {
 	to := map[string]int{}
+	if cmd.Revision != 0 && len(cmd.Services) != 1 {
+		return nil, errors.New("a revision is that of one service: name it")
+	}
 	services := cmd.Services
 	if len(services) == 0 {
 		services = changedLast(histories)
 	}
 	if len(services) == 0 {
 		return nil, errors.New("there is no earlier revision of any service")
-	}
-	if cmd.Revision != 0 && len(services) != 1 {
-		return nil, errors.New("a revision is one of a single service: name it")
 	}
 	for _, name := range services {
 		h := histories[name]

@@ -154,7 +154,10 @@ func (r *rollout) add(i *Instance, cause string, after []string) {
 // handOver plans the way of a surge to the place of i.
 func (r *rollout) handOver(i, surge *Instance, cause string, after []string, hooks *preparation) {
 	if other := r.p.stale(surge, r.sw); other != "" {
-		r.p.remove(surge, other+" again", nil)
+		if other != causeRetried {
+			other += " again"
+		}
+		r.p.remove(surge, other, nil)
 		r.p.tend(i)
 		return
 	}

@@ -68,7 +68,7 @@ func (r *rollout) judge(failed []*Instance) {
 		r.halted = "its update is paused: " + cause
 	} else {
 		r.halted, r.returns = cause, true
-		r.p.op(Op{Kind: OpRollback, Target: r.service, Service: r.service, Number: r.update.Good, Cause: cause})
+		r.p.op(Op{Kind: OpRollback, Target: r.service, Service: r.service, Instance: failed[0].ID, Number: r.update.Good, Cause: cause})
 		r.p.wait(r.service, "its update to be rolled back")
 		return
 	}
@@ -125,13 +125,23 @@ func (r *rollout) report(keep []*Instance) {
 }
 
 // retried tells of a replica that made an update pause, when an up came since: it is
-// made anew.
+// made anew. One that is on its way out stays so, whatever its code.
 func (p *planner) retried(i *Instance, sw ServiceWish) bool {
 	u, underway := p.seen.Updates[i.Service]
-	if !underway || !i.Replaces || i.Health != HealthUnhealthy || i.CreatedSeq < u.Sequence || i.CreatedSeq >= sw.Start {
+	if !underway || !i.Replaces || i.CreatedSeq < u.Sequence || i.CreatedSeq >= sw.Start {
 		return false
 	}
-	return i.Takes != "" || updateSettings(p.want.Stack.Services[i.Service].Deploy).Declared
+	surge := i.Takes != ""
+	if !surge && !updateSettings(p.want.Stack.Services[i.Service].Deploy).Declared {
+		return false
+	}
+	switch i.State {
+	case StateRunning:
+		return i.Health == HealthUnhealthy
+	case StateExited:
+		return surge || !i.Check.None() || !completed(i)
+	}
+	return i.Error != ""
 }
 
 // first chooses which stale replicas begin: those that serve nobody before others.

@@ -112,7 +112,28 @@ func (a *app) imageUse() (image.Use, error) {
 		}
 		use.Images, use.Layers = append(use.Images, c.Digest), append(use.Layers, layers...)
 	}
-	return use, nil
+	err = a.revisionUse(&use)
+	return use, err
+}
+
+// revisionUse adds what services would return to if their updates failed.
+func (a *app) revisionUse(use *image.Use) error {
+	projects, err := a.layout.Projects()
+	if err != nil {
+		return err
+	}
+	for _, name := range projects {
+		histories, err := a.storeOf(name).Histories()
+		if err != nil {
+			return fmt.Errorf("cannot tell which images project %s needs: %w", name, err)
+		}
+		for _, h := range histories {
+			if r := h.Revision(h.Good); r != nil && r.Recipe != nil {
+				use.Images, use.Layers = append(use.Images, r.Digest), append(use.Layers, r.Recipe.Image.Layers...)
+			}
+		}
+	}
+	return nil
 }
 
 func newImagePrune(a *app) *cobra.Command {

@@ -33,6 +33,9 @@ func (r *reasons) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, ev := range r.Events {
 		detail := ev.Error
+		if state := ev.Attributes["updatestate.new"]; state != "" {
+			detail = strings.TrimSuffix(state+": "+detail, ": ")
+		}
 		if code, ok := ev.Attributes["exitCode"]; ok && detail == "" {
 			detail = "exit code " + code
 		}
