@@ -81,6 +81,10 @@ func (c *Controller) dispatch(ctx context.Context, cmd Command, reply func(Reply
 		return c.release(ctx, cmd)
 	case VerbLive:
 		return c.watchStack(ctx, cmd, reply)
+	case VerbBoot:
+		return c.boot(ctx, cmd)
+	case VerbHalt:
+		return c.halt(ctx)
 	case VerbApprove:
 		return c.approve(ctx, cmd)
 	case VerbWatch:

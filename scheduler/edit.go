@@ -15,6 +15,7 @@ import (
 func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error) {
 	before := w.Stack
 	w.Sequence++
+	w.Halted = false
 	w.Services = maps.Clone(w.Services)
 	if w.Services == nil {
 		w.Services = map[string]ServiceWish{}

@@ -204,6 +204,7 @@ func (c *Controller) stop(ctx context.Context, op Op) error {
 		sw := c.want.Services[i.Service]
 		i.Unwell = i.Unwell || op.Unhealthy && i.State == StateRunning
 		i.Again = i.Again || op.Again && (i.State == StateRunning || i.State == StatePaused)
+		i.Halted = i.Halted || c.want.Halted
 		i.StopAsked(i.stopIsFinal() || sw.Goal == GoalStop, c.want.Sequence, deadline)
 	})
 	if i.Unwell = i.Unwell || op.Unhealthy; op.Unhealthy {

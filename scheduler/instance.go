@@ -87,6 +87,8 @@ type Instance struct {
 	Held bool `json:",omitempty"`
 	// HeldSeq is the command that did.
 	HeldSeq uint64 `json:",omitempty"`
+	// Halted is set when it was stopped because the machine went down.
+	Halted bool `json:",omitempty"`
 	// Discard is set by rm: the loop removes it once it is not running.
 	Discard bool `json:",omitempty"`
 	// WantStart is the command that asked for this very container to run, and
@@ -186,6 +188,7 @@ func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.Prepared = true
 	i.Exit = nil
 	i.Held, i.WantStopped, i.WantPaused, i.WantGrace = false, false, false, nil
+	i.Halted = false
 	i.Error, i.ErrorCode, i.HookError = "", 0, ""
 	i.NextStart, i.StopDeadline = time.Time{}, time.Time{}
 	i.Unwell, i.Again = false, false

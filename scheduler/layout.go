@@ -94,4 +94,8 @@ func (s *Store) processPath(id string) string {
 func (s *Store) dir() string       { return filepath.Join(s.Layout.projects(), s.Project) }
 func (s *Store) logs() string      { return filepath.Join(s.dir(), "logs") }
 func (s *Store) instances() string { return filepath.Join(s.dir(), "instances") }
-func (s *Store) wish() string      { return filepath.Join(s.dir(), "wish.json") }
+
+// WishPath is the file of what people asked for.
+func (s *Store) WishPath() string { return s.wish() }
+
+func (s *Store) wish() string { return filepath.Join(s.dir(), "wish.json") }

@@ -15,6 +15,10 @@ func Reconcile(want Want, seen Observed, now time.Time) Plan {
 		p.down()
 		return p.plan
 	}
+	if want.Halted {
+		p.halt()
+		return p.plan
+	}
 	p.networks()
 	p.volumes()
 	for _, name := range want.Graph.Order() {

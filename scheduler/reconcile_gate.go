@@ -88,7 +88,7 @@ func (p *planner) notYet(e Edge, why string) verdict {
 }
 
 func (p *planner) condition(e Edge, r *Instance, sw ServiceWish) verdict {
-	begun := (r.reached() >= sw.Start || p.completedOnce(r, sw)) && !r.Started.IsZero()
+	begun := (r.reached() >= sw.Start || p.completedOnce(r, sw)) && !r.Started.IsZero() && r.WantStart <= r.StartedSeq
 	switch e.Condition {
 	case ConditionCompleted:
 		switch {

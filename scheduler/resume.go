@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ func (c *Controller) resume(ctx context.Context) {
 			live = append(live, *i)
 		}
 	}
+	if slices.ContainsFunc(c.sorted(), func(i *Instance) bool { return i.WantStart > c.want.Sequence }) {
+		c.recount()
+	}
 	c.spawn(func() {
 		c.unparkStrays(ctx)
 		c.reconnect(ctx, live)
@@ -40,6 +44,9 @@ func (c *Controller) retake(ctx context.Context, i *Instance, now time.Time) boo
 	}
 	st, err := c.Runtime.State(ctx, i.ID)
 	switch {
+	case errors.Is(err, runtime.ErrNotFound) && !i.OneOff:
+		c.lost(ctx, i, now)
+		return false
 	case errors.Is(err, runtime.ErrNotFound), err == nil && st.Status == runtime.Stopped:
 		c.exited(ctx, i, runtime.Exit{Code: -1, Unknown: true, At: now}, now)
 		return false

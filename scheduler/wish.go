@@ -31,6 +31,8 @@ type Wish struct {
 	Live *LiveSource `json:",omitempty"`
 	// Looked is the newest command that asked to look for images and has them all.
 	Looked uint64 `json:",omitempty"`
+	// Halted stops all until the next command: the machine goes down.
+	Halted bool `json:",omitempty"`
 	// Down removes the whole project: replicas, then networks.
 	Down          bool
 	RemoveVolumes bool
