@@ -22,8 +22,8 @@ const (
 	VerbRun     Verb = "run"
 	VerbRelease Verb = "release" // lets a created one-off start, once its client is attached
 	VerbWait    Verb = "wait"
-	VerbLive    Verb = "live"    // follows the stack file until its client goes
-	VerbBoot    Verb = "boot"    // what ran before the machine went down
+	VerbLive    Verb = "live" // follows the stack file until its client goes
+	VerbBoot    Verb = "boot" // what ran before the machine went down
 	VerbHalt    Verb = "halt"
 	VerbApprove Verb = "approve" // of a live edit that waits
 	// VerbRollback takes services back to an earlier revision; see Returns.
