@@ -158,7 +158,7 @@ func TestPreflightRefusesMixedUserNamespaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := lines(found); !slices.Equal(got, []string{"4:userns", "5:userns", "9:userns", "10:namespaces"}) {
+	if got := lines(found); !slices.Equal(got, []string{"4:userns", "5:userns", "10:userns", "11:namespaces"}) {
 		t.Errorf("found %v", found)
 	}
 }
