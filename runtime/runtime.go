@@ -102,6 +102,9 @@ type RootFS struct {
 	// Upper and Work are directories on one file system, made by the runtime if
 	// absent. Empty Upper with Lowers set makes the root read-only.
 	Upper, Work string
+	// Mapped says that Upper and Work hold the container's ids on disk, as the
+	// layers do, so that Upper can become a layer. Both lie in one directory.
+	Mapped bool
 	// Overlays are further copy-on-write trees mounted inside the root, such as
 	// the host's /usr for "rootfs:/". Targets are created in the root if absent.
 	Overlays []Overlay

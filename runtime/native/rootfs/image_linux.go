@@ -13,28 +13,33 @@ import (
 // nothing else is made read-only and shows the container's ids.
 const lowerOption = "lowerdir+="
 
-// lowerDirs are the trees of a read-only overlay; nil for any other mount.
-func (p *mount) lowerDirs() []string {
+// overlaid are the trees of an overlay: read-only ones alone or, in a snapshot of a
+// build, with an upper directory that has the container's ids on disk. Without lower
+// trees it is another mount.
+func (p *mount) overlaid() layers {
+	var l layers
 	if p.Type != "overlay" {
-		return nil
+		return l
 	}
-	var dirs []string
 	for _, word := range p.data {
-		dir, ok := strings.CutPrefix(word, lowerOption)
-		if !ok {
-			return nil
+		if dir, ok := strings.CutPrefix(word, lowerOption); ok {
+			l.lowers = append(l.lowers, dir)
+		} else if dir, ok := strings.CutPrefix(word, "upperdir="); ok {
+			l.upper, l.mapped = dir, true
+		} else if dir, ok := strings.CutPrefix(word, "workdir="); ok {
+			l.work = dir
+		} else {
+			return layers{}
 		}
-		dirs = append(dirs, dir)
 	}
-	return dirs
+	return l
 }
 
 // prepareImage overlays the layers of an image that is mounted as a volume. Where
 // they cannot be id-mapped, files belong to nobody inside.
-func (b *builder) prepareImage(dirs []string, p *mount) (*tree, error) {
-	l := layers{lowers: dirs}
+func (b *builder) prepareImage(l layers, p *mount) (*tree, error) {
 	t, err := b.overlay(l)
-	if errors.Is(err, ErrNoIDMap) {
+	if errors.Is(err, ErrNoIDMap) && !l.mapped {
 		b.warn("files of %q belong to nobody inside the container: %v", p.Destination, err)
 		l.unmapped = true
 		t, err = b.overlay(l)
@@ -63,7 +68,9 @@ func (b *builder) openImage(m *mount) (int, error) {
 			return -1, fmt.Errorf("cannot open its subpath %q: %w", m.subpath, err)
 		}
 	}
-	m.top.add(unix.MOUNT_ATTR_RDONLY, 0)
+	if m.overlaid().upper == "" {
+		m.top.add(unix.MOUNT_ATTR_RDONLY, 0)
+	}
 	return fd, m.apply(fd, b.setup.UserNS != nil)
 }
 

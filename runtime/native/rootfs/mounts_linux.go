@@ -18,7 +18,7 @@ type mount struct {
 	attached bool
 	at       int          // of what shows the kernel's state: its root, once attached
 	binds    []cgroupBind // of a cgroup v1 tree
-	layers   *tree        // of an overlay without upper
+	layers   *tree        // of an overlay of given trees
 }
 
 // prepareMount opens what belongs to the host.
@@ -34,8 +34,8 @@ func (b *builder) prepareMount(m specs.Mount) (mount, error) {
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		p.binds, err = b.prepareCgroups()
 	case m.Type == "tmpfs", m.Type == "devpts", isSpecial(m.Type):
-	case len(p.lowerDirs()) > 0:
-		p.layers, err = b.prepareImage(p.lowerDirs(), &p)
+	case len(p.overlaid().lowers) > 0:
+		p.layers, err = b.prepareImage(p.overlaid(), &p)
 	default:
 		p.fd, err = b.prepareFilesystem(&p)
 	}

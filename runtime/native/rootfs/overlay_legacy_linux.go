@@ -18,6 +18,9 @@ func (b *builder) mountLegacy(t *tree) error {
 			return fmt.Errorf("cannot attach a layer: %w", err)
 		}
 	}
+	if l.upperFDs.top != 0 {
+		return b.mountMapped(t)
+	}
 	if l.upper != "" {
 		fd, err := b.mountByPath(l, l.upper, l.work)
 		if err == nil || !oldKernel(err) {
@@ -32,6 +35,22 @@ func (b *builder) mountLegacy(t *tree) error {
 	}
 	t.fd, err = b.mountByPath(l, procPath(upper), procPath(work))
 	if err != nil {
+		return errors.Join(err, t.cause)
+	}
+	return nil
+}
+
+// mountMapped mounts one with an id-mapped upper: see mountAs. The calling thread
+// is thrown away anyway.
+func (b *builder) mountMapped(t *tree) (err error) {
+	l := t.legacy
+	if err := b.attachScratch(l.upperFDs.top); err != nil {
+		return fmt.Errorf("cannot attach the upper layer: %w", err)
+	}
+	if err := createAs(b.rootUID, b.rootGID); err != nil {
+		return err
+	}
+	if t.fd, err = b.mountByPath(l, procPath(l.upperFDs.upper), procPath(l.upperFDs.work)); err != nil {
 		return errors.Join(err, t.cause)
 	}
 	return nil

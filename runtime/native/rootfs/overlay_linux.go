@@ -14,6 +14,8 @@ type layers struct {
 	lowers      []string
 	upper, work string // empty: a tmpfs that is mounted read-only in the end
 	unmapped    bool   // use the lowers' ids as they are
+	mapped      bool   // upper and work have the container's ids on disk: see mapUpper
+	upperFDs    upperFDs
 	lowerFDs    []int
 	stat        unix.Stat_t // of the topmost lower's root, ids as on disk
 }
@@ -35,7 +37,7 @@ func (b *builder) overlay(l layers) (tree, error) {
 	}
 	fd, err := -1, error(unix.EINVAL)
 	if !b.setup.oldKernel {
-		fd, err = b.keep(overlayMount(l.lowerFDs, upper, work, b.rootFlags()))
+		fd, err = b.keep(b.mountAs(&l, func() (int, error) { return overlayMount(l.lowerFDs, upper, work, b.rootFlags()) }))
 	}
 	if err != nil && !oldKernel(err) {
 		return tree{}, err
@@ -43,6 +45,7 @@ func (b *builder) overlay(l layers) (tree, error) {
 	if err == nil {
 		return tree{fd: fd}, nil
 	}
+	l.upperFDs.upper, l.upperFDs.work = upper, work
 	if b.setup.Lowers != nil { // mountLegacy attaches them: they must be this container's own
 		if err := b.openLowers(&l, nil); err != nil {
 			return tree{}, err
@@ -82,6 +85,9 @@ func (b *builder) openLowers(l *layers, keep *Lowers) error {
 func (b *builder) openUpper(l *layers) (upper, work int, err error) {
 	if l.upper == "" {
 		return b.tmpfsUpper(l)
+	}
+	if l.mapped && b.setup.UserNS != nil {
+		return b.mapUpper(l)
 	}
 	if err := b.ensureUpper(l.upper, l.stat); err != nil {
 		return -1, -1, err
