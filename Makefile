@@ -13,13 +13,13 @@ export CGO_ENABLED = 0
 
 .PHONY: build install test test-v2 lint fuzz bench conformance demo clean deps
 
-build: ## both binaries, static, into bin/
+build: ## the binaries, static, into bin/
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS) $(ENTRY)' -o bin/ ./cmd/stack
-	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stack-shim
+	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stack-shim ./cmd/stack-build
 	@ln -sf stack-shim bin/stack-oci
 
-install: build ## the two binaries side by side
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/stack bin/stack-shim
+install: build ## the binaries side by side
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/stack bin/stack-shim bin/stack-build
 	@ln -sf stack-shim $(DESTDIR)$(PREFIX)/bin/stack-oci
 
 deps: ## what the tests need, from Debian

@@ -126,7 +126,7 @@ func (c *Controller) create(op Op, old *Instance) error {
 	img := c.images[op.Service]
 	i := &Instance{
 		ID: newID(), Name: op.Target, Service: op.Service, Number: op.Number,
-		Hash: c.want.Hashes[op.Service], Recreate: c.want.Recreates[op.Service], Image: svc.Image, Digest: img.Digest, Sources: c.sources[op.Service],
+		Hash: c.want.Hashes[op.Service], Recreate: c.want.Recreates[op.Service], Image: ImageName(c.Store.Project, svc), Digest: img.Digest, Sources: c.sources[op.Service],
 		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, Replaces: old != nil, untouched: true,
 	}
 	if op.Kind == OpSurge {

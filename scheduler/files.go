@@ -39,7 +39,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		return runtime.Bundle{}, err
 	}
 	project, svc := made.project, made.service
-	img, err := images.Resolve(ctx, image.Absolute(svc.Image, project.WorkingDir), svc.Platform)
+	img, err := images.Resolve(ctx, image.Absolute(ImageName(project.Name, svc), project.WorkingDir), svc.Platform)
 	if (err != nil || img.Digest != i.Digest) && made.image.Digest == i.Digest {
 		img, err = made.image, nil
 	}
@@ -47,7 +47,7 @@ func (s *Store) filesBundle(ctx context.Context, images image.Resolver, i *Insta
 		return runtime.Bundle{}, err
 	}
 	if img.Digest != i.Digest {
-		return runtime.Bundle{}, fmt.Errorf("image %s is another one by now", svc.Image)
+		return runtime.Bundle{}, fmt.Errorf("image %s is another one by now", ImageName(project.Name, svc))
 	}
 	in := TranslateInput{
 		Project: project, Service: filesOnly(project, svc), Image: img,

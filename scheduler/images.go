@@ -29,7 +29,7 @@ func (c *Controller) image(ctx context.Context, service string) (image.Image, er
 	case !known:
 		return image.Image{}, fmt.Errorf("no such service: %s", service)
 	}
-	img, err := c.imageOf(ctx, service, svc.Image, svc.Platform)
+	img, err := c.imageOf(ctx, service, ImageName(c.Store.Project, svc), svc.Platform)
 	if err != nil {
 		return image.Image{}, err
 	}

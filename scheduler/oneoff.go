@@ -87,7 +87,7 @@ func (c *Controller) newOneOff(ctx context.Context, service string, run RunOptio
 	}
 	i := &Instance{
 		ID: newID(), Name: name, Service: service, OneOff: true, Run: &run,
-		Hash: c.want.Hashes[service], Image: svc.Image, Digest: img.Digest,
+		Hash: c.want.Hashes[service], Image: ImageName(c.Store.Project, svc), Digest: img.Digest,
 		State: StateCreated, Created: c.Now(), CreatedSeq: c.want.Sequence, WantStart: c.want.Sequence,
 	}
 	if err := c.describe(i, run.Apply(svc), img); err != nil {

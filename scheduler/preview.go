@@ -116,7 +116,7 @@ func lookForImages(ctx context.Context, images Images, seen *Observed, p *types.
 		}
 		sources[v.Source] = img.Digest
 	}
-	img, here, err := resolve(svc.Image, svc.Platform)
+	img, here, err := resolve(ImageName(p.Name, svc), svc.Platform)
 	if err == nil && here {
 		seen.Digests[service], seen.Sources[service] = img.Digest, sources
 	}

@@ -14,11 +14,13 @@ func neverHonoured() []string {
 	return slices.Concat(
 		[]string{"version", "models", "services.*.models", "services.*.provider", "services.*.use_api_socket"},
 		// Windows and macOS.
-		prefix("services.*.", "credential_spec", "isolation", "cpu_count", "cpu_percent", "volumes.[].consistency"),
+		prefix("services.*.", "credential_spec", "isolation", "build.isolation", "cpu_count", "cpu_percent", "volumes.[].consistency"),
 		// Not in the specification, or of its first version.
 		prefix("services.*.", "net", "dockerfile", "log_driver", "log_opt", "volume_driver", "external_links"),
 		// What the machine's file systems and security modules would have to give.
 		prefix("services.*.", "storage_opt", "volumes.[].bind.selinux"),
+		// RUN --mount says it.
+		prefix("services.*.build.secrets.[].", "uid", "gid", "mode"),
 		// Options of device drivers, which are plug-ins of a daemon.
 		prefix("services.*.", "gpus.[].options", "deploy.resources.reservations.devices.[].options"),
 		// A swarm's: several machines, and stores beside the file.
@@ -33,8 +35,9 @@ func neverHonoured() []string {
 // them. The list may only become shorter.
 func pendingKeys() map[string]int {
 	return map[string]int{
-		"jobs.*.triggers.schedule": 6,
-		"services.*.build":         4,
+		"jobs.*.triggers.schedule":    6,
+		"services.*.build.provenance": 4,
+		"services.*.build.sbom":       4,
 	}
 }
 

@@ -47,7 +47,7 @@ func workloadSupport() []support {
 		// difference on one host.
 		ok("ports", "ports.[].name", "ports.[].mode", "ports.[].host_ip", "ports.[].target",
 			"ports.[].published", "ports.[].protocol", "ports.[].app_protocol"),
-		refuse("builds come with the image store", "build"),
+		buildSupport(),
 		refuse(legacy, "dockerfile"),
 	)
 }
@@ -55,6 +55,22 @@ func workloadSupport() []support {
 // triggerSupport are the keys of jobs alone.
 func triggerSupport() []support {
 	return append(ok("triggers", "triggers.manual"), refuse("schedules are not built yet", "triggers.schedule")...)
+}
+
+func buildSupport() []support {
+	keys := ok("build")
+	for _, k := range []string{"context", "dockerfile", "dockerfile_inline", "args", "target", "cache_from", "cache_to", "no_cache",
+		"no_cache_filter", "pull", "platforms", "labels", "network", "shm_size", "extra_hosts", "additional_contexts", "tags",
+		"entitlements", "privileged", "ssh", "secrets", "secrets.[].source", "secrets.[].target",
+		"ulimits", "ulimits.*.soft", "ulimits.*.hard"} {
+		keys = append(keys, ok("build."+k)...)
+	}
+	return slices.Concat(keys,
+		// BuildKit gives a secret what RUN --mount=type=secret says.
+		warn("RUN --mount says who may read a secret", "build.secrets.[].uid", "build.secrets.[].gid", "build.secrets.[].mode"),
+		warn("attestations are not kept with images", "build.provenance", "build.sbom"),
+		refuse(windows, "build.isolation"),
+	)
 }
 
 func watchSupport() []support {

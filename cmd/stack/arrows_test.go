@@ -17,6 +17,7 @@ import (
 var arrows = map[string][]string{
 	"cmd/stack":           {"*"},
 	"cmd/stack-shim":      {"runtime/native", "runtime/shim", "runtime/log", "runtime/oci", "runtime/external/parent", "runtime/vm/guest", "runtime/vm/monitor"},
+	"cmd/stack-build":     {"*"},
 	"cmd/stackbench":      {},
 	"spec":                {},
 	"scheduler":           {"spec", "runtime", "netns", "scheduler/watch"},
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 	"runtime/shim":        {"runtime", "runtime/log"},
 	"runtime/log":         {},
 	"runtime/image":       {"runtime"},
-	"runtime/build":       {"runtime", "runtime/image"},
+	"runtime/build":       {"runtime", "runtime/image", "runtime/image/registry"},
 	"netns":               {"netns/dns"},
 	"netns/dns":           {},
 }

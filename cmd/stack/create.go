@@ -16,6 +16,7 @@ type createOptions struct {
 	pull      string
 	quietPull bool
 	runtime   string
+	build     buildChoice
 }
 
 func newCreate(a *app) *cobra.Command {
@@ -36,8 +37,7 @@ func newCreate(a *app) *cobra.Command {
 	strictFlag(f, c)
 	f.StringArrayVar(&o.scale, "scale", nil, "SERVICE=NUM replicas")
 	runtimeFlag(f, &o.runtime)
-	f.Bool("build", false, "build images first")
-	f.Bool("no-build", false, "do not build images")
+	o.build.flags(cmd)
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.BoolP("yes", "y", false, "answer questions with yes")
@@ -60,7 +60,7 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}
-	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
+	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull, o.build); err != nil {
 		return err
 	}
 	return a.do(ctx, a.storeOf(st.Name), o.cmd)

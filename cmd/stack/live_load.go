@@ -98,7 +98,7 @@ func (r liveRequest) prepare(ctx context.Context, a *app) (liveAnswer, error) {
 	a.progress = "quiet"
 	err = a.preflight(ctx, st, r.Services, scheduler.Command{Verb: scheduler.VerbUp, NoDeps: r.Source.NoDeps, Strict: r.Source.Strict})
 	if err == nil {
-		err = a.ensureImages(ctx, st, r.Services, r.Source.NoDeps, "policy", true)
+		err = a.ensureImages(ctx, st, r.Services, r.Source.NoDeps, "policy", true, buildChoice{quiet: true})
 	}
 	return liveAnswer{Problem: problem(err)}, nil
 }

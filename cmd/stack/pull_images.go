@@ -11,9 +11,9 @@ import (
 )
 
 // ensureImages pulls what services need of registries and is not here, or is to be
-// asked for again, before anything is made; nil means all services. policy is the
-// --pull option.
-func (a *app) ensureImages(ctx context.Context, st *spec.Stack, services []string, noDeps bool, policy string, quiet bool) error {
+// asked for again, and builds what is to be built, before anything is made; nil means
+// all services. policy is the --pull option.
+func (a *app) ensureImages(ctx context.Context, st *spec.Stack, services []string, noDeps bool, policy string, quiet bool, b buildChoice) error {
 	services, err := involved(st, services, noDeps)
 	if err != nil {
 		return err
@@ -26,6 +26,14 @@ func (a *app) ensureImages(ctx context.Context, st *spec.Stack, services []strin
 		}
 		wanted = append(wanted, more...)
 	}
+	if err := a.pullDue(ctx, wanted, quiet); err != nil {
+		return err
+	}
+	return a.buildDue(ctx, st, services, policy, b)
+}
+
+// pullDue pulls the images that are to be pulled.
+func (a *app) pullDue(ctx context.Context, wanted []wantedImage, quiet bool) error {
 	if len(wanted) == 0 {
 		return nil // nothing of registries is opened for a stack without them
 	}

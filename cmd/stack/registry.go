@@ -22,7 +22,11 @@ func (a *app) registry() (*registry.Client, error) {
 }
 
 func (a *app) registrySettings() (registry.Settings, error) {
-	return registry.LoadSettings(cmp.Or(a.getenv("STACK_REGISTRIES"), registry.DefaultSettings))
+	return registry.LoadSettings(a.settingsFile())
+}
+
+func (a *app) settingsFile() string {
+	return cmp.Or(a.getenv("STACK_REGISTRIES"), registry.DefaultSettings)
 }
 
 // credentialsFile is Docker's config.json. Who came to root by sudo has logged in

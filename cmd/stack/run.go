@@ -25,7 +25,7 @@ type runOptions struct {
 	volumes    []string
 	labels     []string
 	quiet      bool
-	build      bool
+	build      buildChoice
 	pull       string
 	quietPull  bool
 }
@@ -65,8 +65,7 @@ func newRun(a *app) *cobra.Command {
 	strictFlag(f, &o.cmd)
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
-	f.Bool("quiet-build", false, "no build output")
-	f.BoolVar(&o.build, "build", false, "build the image first")
+	o.build.flags(cmd)
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
 	return cmd
 }
@@ -88,7 +87,7 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	if o.quiet {
 		a.progress = "quiet"
 	}
-	if err := a.ensureImages(ctx, st, []string{service}, o.cmd.NoDeps, o.pull, o.quiet || o.quietPull); err != nil {
+	if err := a.ensureImages(ctx, st, []string{service}, o.cmd.NoDeps, o.pull, o.quiet || o.quietPull, o.build); err != nil {
 		return err
 	}
 	o.cmd.Services, o.cmd.Run = []string{service}, &o.run

@@ -44,7 +44,7 @@ func runScale(ctx context.Context, a *app, c *scheduler.Command, args []string) 
 	if err := a.preflight(ctx, scaled(st, c.Scale), c.Services, *c); err != nil {
 		return err
 	}
-	if err := a.ensureImages(ctx, st, c.Services, c.NoDeps, "", false); err != nil {
+	if err := a.ensureImages(ctx, st, c.Services, c.NoDeps, "", false, buildChoice{}); err != nil {
 		return err
 	}
 	return a.do(ctx, a.storeOf(st.Name), *c)

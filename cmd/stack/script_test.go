@@ -64,6 +64,9 @@ func TestScript(t *testing.T) {
 			"until":      until,
 			"registry":   startRegistry,
 			"machines":   machines(t),
+			"base":       baseImage,
+
+			"kill-build-server": killServer,
 		},
 		Condition:     func(cond string) (bool, error) { return scriptCondition(t, cond) },
 		UpdateScripts: os.Getenv("STACK_UPDATE_SCRIPTS") != "",

@@ -32,6 +32,7 @@ type upOptions struct {
 	quietPull    bool
 	pull         string
 	yes          bool
+	build        buildChoice
 	dryRun       bool
 	watch        bool
 	source       *scheduler.LiveSource // of a foreground that follows the file
@@ -81,6 +82,7 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVar(&o.live, "live", false, "follow the stack file also with -d: what is saved is done")
 	f.BoolVar(&o.noLive, "no-live", false, "do not follow the stack file in the foreground")
 	runtimeFlag(f, &o.runtime)
+	o.build.flags(cmd)
 	timeoutFlag(cmd, c)
 	cmd.MarkFlagsMutuallyExclusive("live", "no-live")
 	cmd.MarkFlagsMutuallyExclusive("live", "no-start")
@@ -108,7 +110,7 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}
-	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull); err != nil {
+	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull, o.build); err != nil {
 		return err
 	}
 	if err := o.follow(a, st); err != nil {

@@ -65,17 +65,21 @@ func makeLayers(diffs []digest.Digest, blobs []blob) []*layer {
 	var layers []*layer
 	chain := digest.Digest("")
 	for i, diff := range diffs {
-		if chain == "" {
-			chain = diff
-		} else {
-			chain = digest.FromString(chain.String() + " " + diff.String())
-		}
+		chain = nextChain(chain, diff)
 		if slices.Contains(diffs[i+1:], diff) {
 			continue
 		}
 		layers = append(layers, &layer{diff: diff, chain: chain, blob: blobs[i], meter: blobs[i].meter})
 	}
 	return layers
+}
+
+// nextChain is the chain ID of a layer over those of the chain below it.
+func nextChain(below, diff digest.Digest) digest.Digest {
+	if below == "" {
+		return diff
+	}
+	return digest.FromString(below.String() + " " + diff.String())
 }
 
 func layerName(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }

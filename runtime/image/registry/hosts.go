@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -14,6 +15,17 @@ const (
 	pullOnly   = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	everything = pullOnly | docker.HostCapabilityPush
 )
+
+// Hosts is for other clients of containerd's resolver, which bring their own
+// passwords: where the images of a registry are, and how it is spoken to.
+func (c *Client) Hosts(name string) ([]docker.RegistryHost, error) {
+	own, err := c.hosts(name)
+	hosts := slices.Clone(own)
+	for i := range hosts {
+		hosts[i].Authorizer = nil
+	}
+	return hosts, err
+}
 
 // hosts lists where the images of a registry are, its mirrors first. Connections
 // and tokens are kept for the Client's life.
