@@ -7,6 +7,6 @@ func objectVerbs(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newPull(a), newPush(a), newLogin(a), newLogout(a),
 		newLs(a), newConfig(a), newSchema(a), newEvents(a), newStats(a), newMetrics(a), newVolumes(a), newImages(a), newInspect(a), newDoctor(a),
-		newContainer(a), newImage(a), newNetwork(a), newVolume(a), newVM(a),
+		newContainer(a), newImage(a), newBuilder(a), newNetwork(a), newVolume(a), newVM(a),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -72,6 +73,9 @@ func (s *Store) OpenBlob(d digest.Digest) (*os.File, error) {
 	}
 	return os.Open(s.blobPath(d))
 }
+
+// Hold keeps others from removing anything until it is closed.
+func (s *Store) Hold(ctx context.Context) (io.Closer, error) { return s.share(ctx) }
 
 // Built is an image that a builder on the same file system has made.
 type Built struct {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stack/runtime/build"
+	"stack/runtime/image"
 )
 
 // Run has a job done; tell is called for each result, one at a time. Progress goes
@@ -27,6 +28,15 @@ func Run(ctx context.Context, job build.Job, out *os.File, tell func(build.Resul
 	if job.Prune != nil {
 		return prune(ctx, c, *job.Prune, tell)
 	}
+	images, err := image.Open(job.Machine.Images, nil)
+	if err != nil {
+		return err
+	}
+	hold, err := images.Hold(ctx) // base images stay until they are built on
+	if err != nil {
+		return err
+	}
+	defer hold.Close()
 	d, err := newDisplay(out, job)
 	if err != nil {
 		return err
