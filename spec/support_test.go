@@ -64,7 +64,7 @@ func leaf(typ reflect.Type) bool {
 
 // internalKeys are compose-go's own, for its output: no file can have them.
 func internalKeys() []string {
-	return []string{"services.*.name", "services.*.ulimits.*.single", "services.*.build.ulimits.*.single", "services.*.build.ssh.[].id", "services.*.build.ssh.[].path", "jobs.*.name", "secrets.*.content"}
+	return []string{"services.*.name", "services.*.ulimits.*.single", "services.*.build.ulimits.*.single", "services.*.build.ssh.[]", "services.*.build.ssh.[].id", "services.*.build.ssh.[].path", "jobs.*.name", "secrets.*.content"}
 }
 
 func walkKey(typ reflect.Type, n *supportNode, path, key string, missing map[string]bool) {

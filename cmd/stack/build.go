@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -143,5 +144,16 @@ func (a *app) builder(quiet bool) *scheduler.Builder {
 	return &scheduler.Builder{
 		Layout: a.layout, Version: version, Settings: a.settingsFile(), Credentials: a.credentialsFile(),
 		Out: a.stdout, Progress: mode, Color: a.colors(a.stdout),
+	}
+}
+
+// buildQuietly is for the controller, whose errors alone are seen: they end with what
+// the failed step said last.
+func buildQuietly(a *app) func(ctx context.Context, p *types.Project, service string) error {
+	b := a.builder(true)
+	b.Out = io.Discard
+	return func(ctx context.Context, p *types.Project, service string) error {
+		_, err := b.Build(ctx, p, []string{service}, scheduler.BuildOptions{Native: true})
+		return err
 	}
 }

@@ -107,6 +107,7 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 		Files:       containers,
 		Network:     scheduler.HostNetwork{Host: host},
 		Images:      images,
+		Build:       buildQuietly(a),
 		Keeper:      scheduler.ShimKeeper{Keeper: keeper},
 		Machine:     scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
 		CDIDirs:     a.cdiDirs(),

@@ -9,8 +9,9 @@ import (
 	"stack/runtime/image"
 )
 
-// layerProgress shows the layers of a pull as the lines below its step.
-func layerProgress(ctx context.Context) func(image.Progress) {
+// layerProgress shows the layers of a pull as the lines below its step. The news of a
+// build end only when end was called.
+func layerProgress(ctx context.Context) (say func(image.Progress), end func() error) {
 	w, _, _ := progress.NewFromContext(ctx)
 	started := map[string]time.Time{}
 	return func(now image.Progress) {
@@ -24,5 +25,5 @@ func layerProgress(ctx context.Context) func(image.Progress) {
 			st.Completed = &at
 		}
 		w.Write(now.Layer, st)
-	}
+	}, w.Close
 }

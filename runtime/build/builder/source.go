@@ -136,7 +136,9 @@ func (s *imageSource) pull(ctx context.Context, ref, platform string, sm *sessio
 		return image.Record{}, err
 	}
 	done := progress.OneOff(ctx, "pull "+ref)
-	rec, _, err := s.images.Pull(ctx, remote, ref, image.PullOptions{Platform: platform, Progress: layerProgress(ctx)})
+	say, end := layerProgress(ctx)
+	defer end()
+	rec, _, err := s.images.Pull(ctx, remote, ref, image.PullOptions{Platform: platform, Progress: say})
 	return rec, done(err)
 }
 
