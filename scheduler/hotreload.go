@@ -38,6 +38,9 @@ type hotReload struct {
 	mu   sync.Mutex
 	over bool // the client is gone
 	each func(Reload)
+	// left is closed when the client is gone, ended when its watch is over.
+	left  <-chan struct{}
+	ended chan struct{}
 }
 
 func (h *hotReload) tell(r Reload) {
@@ -51,8 +54,8 @@ func (h *hotReload) tell(r Reload) {
 // watchFiles carries out VerbWatch: until the client goes or the project is down.
 func (c *Controller) watchFiles(ctx context.Context, cmd Command, reply func(Reply)) error {
 	h := &hotReload{c: c, names: cmd.Services, services: map[string]*reloader{},
-		each: func(r Reload) { reply(Reply{Reload: &r}) }}
-	st, err := c.claim(h)
+		each: func(r Reload) { reply(Reply{Reload: &r}) }, left: ctx.Done(), ended: make(chan struct{})}
+	st, err := c.claim(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -83,9 +86,19 @@ func (c *Controller) watchFiles(ctx context.Context, cmd Command, reply func(Rep
 	return h.supervise(ctx)
 }
 
-// claim makes h the project's only watch.
-func (c *Controller) claim(h *hotReload) (*spec.Stack, error) {
+// claim makes h the project's only watch. One whose client is gone is about to end.
+func (c *Controller) claim(ctx context.Context, h *hotReload) (*spec.Stack, error) {
 	c.mu.Lock()
+	for c.reload != nil && isClosed(c.reload.left) {
+		before := c.reload.ended
+		c.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		c.mu.Lock()
+	}
 	defer c.mu.Unlock()
 	st := c.want.Stack
 	if st == nil {
@@ -107,6 +120,7 @@ func (c *Controller) unclaim() {
 	c.mu.Lock()
 	h := c.reload
 	c.reload = nil
+	close(h.ended)
 	c.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -212,5 +226,14 @@ func (h *hotReload) exchange(ctx context.Context, st *spec.Stack, name string, o
 func (h *hotReload) end() {
 	for _, r := range h.services {
 		r.stop()
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"stack/runtime/native/transfer"
 )
 
-// sync brings every container of the service what it has not, and tells how many
-// there are.
+// sync brings every container of the service what it has not, and tells how many have
+// all now.
 func (r *reloader) sync(ctx context.Context, compare bool) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,8 +55,9 @@ func (r *reloader) catchUp(ctx context.Context, i Instance) error {
 	return err
 }
 
-// bring syncs what was touched after a generation into one container. It is false
-// for a container that has no processes: it is brought up to date when it starts.
+// bring syncs what was touched after a generation into one container, and reports
+// whether that has all now. It is false for a container that has no processes: it is
+// brought up to date when it starts.
 func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare bool) (bool, error) {
 	if m, ok := r.c.Files.(machineFiles); ok && m.Machine(i.ID) {
 		return r.bringMachine(ctx, m, i, behind, compare)
@@ -76,7 +77,7 @@ func (r *reloader) bring(ctx context.Context, i Instance, behind uint64, compare
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return true, fmt.Errorf("container %s: %w", i.Name, err)
+		return false, fmt.Errorf("container %s: %w", i.Name, err) // and tried again with the next
 	}
 	return true, nil
 }
