@@ -2,17 +2,16 @@ package scheduler
 
 import (
 	"slices"
+	"strings"
 	"time"
-
-	"stack/spec"
 )
 
 // A one-shot service with x-stack.once is not started by an up while it has completed
 // as it is now: another configuration, image or content makes a new container.
 //
-// One with x-stack.schedule is started when its time comes, and by name, never by an
-// up. A run that was due when nobody looked (the machine was off) is not made up for,
-// but a controller that was away for a moment starts it late.
+// One with a schedule is started when its time comes, and by name, never by an up. A
+// run that was due when nobody looked (the machine was off) is not made up for unless
+// the schedule says so, but a controller that was away for a moment starts it late.
 
 // scheduleSlack is how late a run may begin.
 const scheduleSlack = 10 * time.Second
@@ -24,11 +23,13 @@ func (p *planner) completedOnce(r *Instance, sw ServiceWish) bool {
 
 // asked is the last command that asks a replica to run.
 func (p *planner) asked(r *Instance, sw ServiceWish) uint64 {
-	if p.want.Schedules[r.Service] != "" && sw.Start == sw.Upped {
+	if p.scheduled(r.Service) && sw.Start == sw.Upped {
 		return 0
 	}
 	return sw.Start
 }
+
+func (p *planner) scheduled(service string) bool { return len(p.want.Schedules[service].Times) > 0 }
 
 // timed plans a scheduled replica: its due start, or nothing before that.
 func (p *planner) timed(r *Instance, sw ServiceWish, hooks *preparation, after []string) {
@@ -38,10 +39,11 @@ func (p *planner) timed(r *Instance, sw ServiceWish, hooks *preparation, after [
 	}
 	switch {
 	case !due:
+	case p.want.Schedules[r.Service].Queue && (r.live() || r.State == StateRestarting):
 	case r.live() || r.State == StateRestarting:
 		p.op(Op{Kind: OpSkip, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: "it still runs when it is due again"})
 	case hooks.started(r.Number, r, after):
-		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: "its schedule " + p.want.Schedules[r.Service], After: after})
+		p.op(Op{Kind: OpStart, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number, Cause: "its schedule " + strings.Join(p.want.Schedules[r.Service].Times, ", "), After: after})
 		return
 	default:
 		return
@@ -55,8 +57,13 @@ func (p *planner) due(r *Instance, sw ServiceWish) (bool, time.Time) {
 	if p.want.timeless || sw.Goal != GoalRun || r.Held || r.Discard {
 		return false, time.Time{}
 	}
-	from := slices.MaxFunc([]time.Time{r.Created, r.Started, r.Ticked, p.now.Add(-scheduleSlack)}, time.Time.Compare)
-	next, err := spec.NextRun(p.want.Schedules[r.Service], from)
+	schedule := p.want.Schedules[r.Service]
+	known := []time.Time{r.Created, r.Started, r.Ticked}
+	queued := schedule.Queue && (r.live() || p.now.Sub(r.Finished) < scheduleSlack)
+	if !schedule.CatchUp && !queued {
+		known = append(known, p.now.Add(-scheduleSlack))
+	}
+	next, err := schedule.Next(slices.MaxFunc(known, time.Time.Compare))
 	if err != nil {
 		return false, time.Time{} // none comes any more
 	}
@@ -87,12 +94,11 @@ func (s *Store) NextRuns(now time.Time) (map[string]time.Time, error) {
 		return nil, err
 	}
 	out := map[string]time.Time{}
-	for name, svc := range w.Stack.Services {
-		schedule := spec.ScheduleOf(svc)
-		if schedule == "" || w.Services[name].Goal != GoalRun {
+	for name := range w.Stack.Services {
+		if w.Services[name].Goal != GoalRun {
 			continue
 		}
-		if next, err := spec.NextRun(schedule, now); err == nil {
+		if next, err := w.Stack.Schedule(name).Next(now); err == nil {
 			out[name] = next
 		}
 	}

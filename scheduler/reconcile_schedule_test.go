@@ -155,3 +155,52 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("the plan of an up starts it:\n%s", p)
 	}
 }
+
+// TestJobSchedule: what the triggers of a job say about runs that meet or are missed.
+func TestJobSchedule(t *testing.T) {
+	every := func(c types.ScheduleConfig) Want {
+		st := testStack()
+		st.Jobs = types.Jobs{"job": {
+			Name: "job", Triggers: &types.TriggerConfig{Schedule: []types.ScheduleConfig{c}},
+			ContainerSpec: types.ContainerSpec{Image: "app"},
+		}}
+		st, err := st.WithJobs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wanted(t, Wish{}, st, Command{Verb: VerbUp})
+	}
+	for name, c := range map[string]struct {
+		schedule       types.ScheduleConfig
+		queued, missed int // runs begun for one that met another, and after an absence
+	}{
+		"by default":  {types.ScheduleConfig{Cron: "*/5 * * * *"}, 0, 1},
+		"queue, skip": {types.ScheduleConfig{Cron: "*/5 * * * *", Concurrency: "queue", MissedFires: "skip"}, 1, 0},
+		"forbid, one": {types.ScheduleConfig{Cron: "*/5 * * * *", Concurrency: "forbid", MissedFires: "one"}, 0, 1},
+	} {
+		w, want := newWorld(), every(c.schedule)
+		w.now = testNow.Add(time.Minute)
+		w.begun(t, want)
+		w.now = testNow.Add(5 * time.Minute)
+		if n := w.begun(t, want); n != 1 {
+			t.Fatalf("%s: when it was due it was started %d times", name, n)
+		}
+		w.now = testNow.Add(12 * time.Minute)
+		for _, op := range Reconcile(want, w.seen, w.now).Ops {
+			if op.Kind == OpSkip {
+				w.replica("job", 1).Ticked = w.now
+			}
+		}
+		w.end(w.replica("job", 1), 0)
+		if n := w.begun(t, want); n != c.queued {
+			t.Errorf("%s: after one that it met it was started %d times, want %d", name, n, c.queued)
+		}
+		if r := w.replica("job", 1); r.live() {
+			w.end(r, 0)
+		}
+		w.now = testNow.Add(time.Hour + time.Minute)
+		if n := w.begun(t, want); n != c.missed {
+			t.Errorf("%s: after an hour away it was started %d times, want %d", name, n, c.missed)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func (p *planner) converge(name string, sw ServiceWish) {
 	keep, surges := p.scaleDown(name, sw)
 	ready := p.gate(name, sw)
 	hooks := p.prepare(name, sw, keep, ready)
-	timed, create := p.want.Schedules[name] != "", hooks
+	timed, create := p.scheduled(name), hooks
 	if timed {
 		create = p.prepare(name, sw, keep, false) // to be started when it is due
 	}

@@ -20,7 +20,7 @@ type Want struct {
 	// Once are the services that do not run again unchanged, Schedules when others are
 	// to run.
 	Once      map[string]bool
-	Schedules map[string]string
+	Schedules map[string]spec.Schedule
 	timeless  bool              // what is to come by schedule is not looked at
 	Networks  map[string]Object // by key; those that wished services use
 	Volumes   map[string]Object // by key
@@ -36,7 +36,7 @@ type Object struct {
 // NewWant prepares w. It fails on a dependency cycle.
 func NewWant(w Wish) (Want, error) {
 	want := Want{Wish: w, Hashes: map[string]string{}, Recreates: map[string]string{}, Networks: map[string]Object{}, Volumes: map[string]Object{},
-		Once: map[string]bool{}, Schedules: map[string]string{}}
+		Once: map[string]bool{}, Schedules: map[string]spec.Schedule{}}
 	if w.Stack == nil {
 		w.Stack = &spec.Stack{Project: &types.Project{}}
 		want.Stack = w.Stack
@@ -59,7 +59,7 @@ func NewWant(w Wish) (Want, error) {
 		if err != nil {
 			return Want{}, err
 		}
-		want.Once[name], want.Schedules[name] = x.Once, x.Schedule
+		want.Once[name], want.Schedules[name] = x.Once, w.Stack.Schedule(name)
 	}
 	for name, sw := range w.Services {
 		svc, ok := w.Stack.Services[name]

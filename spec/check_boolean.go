@@ -7,6 +7,7 @@ import "fmt"
 func checkBooleans(m *model, r *report) {
 	for _, s := range m.enabled() {
 		checkBoolean(r, s.v.get("attach"))
+		checkBoolean(r, s.v.get("triggers", "manual"))
 		for _, item := range s.v.get("volumes").list() {
 			checkBoolean(r, item.get("bind", "create_host_path"))
 		}

@@ -9,10 +9,10 @@ import (
 )
 
 // WithJobs returns the stack with the jobs that take part among its services: those
-// named, without replicas since `run` makes the container, and those that a service
-// or such a job depends on, which run once as services do that end. Jobs are started
-// by nothing else here; they stay in Project.Jobs. What profile a named job has does
-// not matter, as for services.
+// with a schedule; those named, without replicas since `run` makes the container; and
+// those that a service or such a job depends on, which run once as services do that
+// end. All stay in Project.Jobs. What profile a named job has does not matter, as for
+// services.
 func (s *Stack) WithJobs(names ...string) (*Stack, error) {
 	jobs := s.AllJobs()
 	if len(jobs) == 0 {
@@ -25,6 +25,11 @@ func (s *Stack) WithJobs(names ...string) (*Stack, error) {
 				return nil, fmt.Errorf("job %q is not run by hand: its triggers say manual: false", name)
 			}
 			taken[name] = jobService(job, 0)
+		}
+	}
+	for name, job := range s.Jobs {
+		if len(jobSchedule(job).Times) > 0 {
+			taken[name] = jobService(job, 1)
 		}
 	}
 	for _, service := range s.Services {
@@ -73,7 +78,10 @@ func resolved(p types.Project, services types.Services) (types.Services, error) 
 	return out.Services, nil
 }
 
-// needed are those that the command at hand may start: a job waits to be named.
+// needed are those that the command at hand may start: a job without a schedule waits
+// to be named.
 func (m *model) needed() []*service {
-	return slices.DeleteFunc(m.used(), func(s *service) bool { return s.job && !slices.Contains(m.opts.Services, s.name) })
+	return slices.DeleteFunc(m.used(), func(s *service) bool {
+		return s.job && len(s.schedules()) == 0 && !slices.Contains(m.opts.Services, s.name)
+	})
 }

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,5 +33,33 @@ func TestNextRun(t *testing.T) {
 		if got, err := NextRun(bad, time.Now()); err == nil {
 			t.Errorf("%q is taken for a schedule: %v", bad, got)
 		}
+	}
+}
+
+func TestJobTimes(t *testing.T) {
+	st := mustLoad(t, Options{Files: []string{"-"}, Project: "p", Stdin: strings.NewReader(`
+jobs:
+  report:
+    image: app
+    triggers: {schedule: [{cron: "0 5 * * *", timezone: Asia/Tokyo, missed_fires: skip}, "0 12 * * *"]}
+`)})
+	s := st.Schedule("report")
+	if !s.CatchUp || s.Queue {
+		t.Errorf("%+v", s)
+	}
+	after := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for _, want := range []time.Time{after.Add(2 * time.Hour), after.Add(10 * time.Hour)} {
+		got, err := s.Next(after)
+		if err != nil || !got.Equal(want) {
+			t.Errorf("%v %v, want %v", got, err, want)
+		}
+		after = got
+	}
+	st, err := st.WithJobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report := st.Services["report"]; report.GetScale() != 1 {
+		t.Errorf("%+v", report)
 	}
 }

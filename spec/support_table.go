@@ -54,7 +54,8 @@ func workloadSupport() []support {
 
 // triggerSupport are the keys of jobs alone.
 func triggerSupport() []support {
-	return append(ok("triggers", "triggers.manual"), refuse("schedules are not built yet", "triggers.schedule")...)
+	item := "triggers.schedule.[]."
+	return ok("triggers", "triggers.manual", "triggers.schedule", item+"cron", item+"timezone", item+"concurrency", item+"missed_fires")
 }
 
 func buildSupport() []support {
