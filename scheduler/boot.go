@@ -28,7 +28,7 @@ func (c *Controller) lost(ctx context.Context, i *Instance, now time.Time) {
 	history.Stopped = i.State == StateStopping || i.Held || i.OneOff
 	again, _ := c.policy(i).Next(exit, history, now)
 	i.Exited(exit, RestartPolicy{}, now)
-	if again && !c.want.Halted && c.want.Schedules[i.Service] == "" {
+	if again && !c.want.Halted && len(c.want.Schedules[i.Service].Times) == 0 {
 		i.WantStart = c.want.Sequence + 1 // resume counts it
 	}
 	c.save(i)
@@ -83,7 +83,7 @@ func (c *Controller) boot(ctx context.Context, cmd Command) error {
 
 // comesBack reports whether boot starts a container.
 func (c *Controller) comesBack(i *Instance, w Wish) bool {
-	if i.OneOff || i.Discard || i.live() || w.Services[i.Service].Goal != GoalRun || c.want.Schedules[i.Service] != "" {
+	if i.OneOff || i.Discard || i.live() || w.Services[i.Service].Goal != GoalRun || len(c.want.Schedules[i.Service].Times) > 0 {
 		return false
 	}
 	if i.Held {
