@@ -1,11 +1,16 @@
 package external
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"stack/runtime"
 	"stack/runtime/external/parent"
@@ -81,5 +86,90 @@ func onVersion1(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+"/lifecycle") {
 		t.Fatalf("without %s: %v\n%s", unified, err, out)
+	}
+}
+
+// gVisor runs programs too, in a sandbox of its own: codes, output, exec, freezing,
+// and nothing left. Debian's version makes no user namespace as ours, and takes every
+// network namespace of newer kernels for the host's: it is told to have none.
+func TestRunsc(t *testing.T) {
+	if os.Getuid() != 0 {
+		runtimetest.Skip(t, "containers need root")
+	}
+	runsc, err := exec.LookPath("runsc")
+	if err != nil {
+		runtimetest.Skip(t, "runsc is missing (Debian package runsc)")
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	wrapper := filepath.Join(t.TempDir(), "runsc-alone")
+	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\nexec "+runsc+" --network=none \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r, ctx := newRuntime(t, wrapper), t.Context()
+	spec := runtimetest.Spec(runtimetest.Busybox(t), "sh", "-c", "dmesg | head -1; cat /note; read x; exit $x")
+	runtimetest.HostUser(spec)
+	spec.Linux.CgroupsPath = "/stack/conformance/runsc"
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, said, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := r.Create(ctx, runtime.Bundle{
+		ID: "runsc", Spec: spec, Stdin: in, Stdout: said, Stderr: said,
+		Files: []runtime.File{{Target: "/note", Content: []byte("kept in memory\n"), Mode: 0o444}},
+	})
+	in.Close()
+	said.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Delete(context.Background(), "runsc", true)
+	defer made.PidFD.Close()
+	expectState(t, r, runtime.StatusCreated)
+	if err := r.Start(ctx, "runsc"); err != nil {
+		t.Fatal(err)
+	}
+	expectState(t, r, runtime.Running)
+	p, err := r.Exec(ctx, "runsc", runtime.Exec{Process: runtimetest.Spec("", "sh", "-c", "exit 6").Process})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := p.Wait(); err != nil || exit.Code != 6 {
+		t.Errorf("exec: got %+v, %v", exit, err)
+	}
+	var step *runtime.StepError
+	if _, err := r.Exec(ctx, "runsc", runtime.Exec{Process: runtimetest.Spec("", "nothing").Process}); !errors.As(err, &step) || step.ExitCode() != 127 {
+		t.Errorf("exec of nothing: %v", err)
+	}
+	if _, err := w.WriteString("5\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(made.Pid, &status, 0, nil); err != nil || status.ExitStatus() != 5 {
+		t.Errorf("got status %#x, %v", status, err)
+	}
+	expectState(t, r, runtime.Stopped)
+	if err := r.Delete(ctx, "runsc", false); err != nil {
+		t.Error(err)
+	}
+	text, err := io.ReadAll(out)
+	if err != nil || !strings.Contains(string(text), "gVisor") || !strings.Contains(string(text), "kept in memory") {
+		t.Errorf("got %q, %v", text, err)
+	}
+	if left := strays(t); len(left) > 0 {
+		t.Errorf("processes are left: %q", left)
+	}
+}
+
+func expectState(t *testing.T, r *Runtime, want runtime.Status) {
+	t.Helper()
+	if s, err := r.State(t.Context(), "runsc"); err != nil || s.Status != want {
+		t.Errorf("state %q, %v, want %s", s.Status, err, want)
 	}
 }

@@ -69,7 +69,7 @@ func (h *home) run(ctx context.Context, p program, words []string, input []byte)
 
 // failure is what a program that ended with err complained of.
 func (j *job) failure(err error, complaint string) error {
-	text := j.lastMessage()
+	text := j.messages()
 	if text == "" {
 		text = strings.TrimSpace(complaint)
 	}
@@ -91,20 +91,24 @@ type commandError struct {
 func (e *commandError) Error() string { return e.text }
 func (e *commandError) Unwrap() error { return e.err }
 
-// lastMessage is the last error that the program wrote to its log.
-func (j *job) lastMessage() string {
-	b, err := os.ReadFile(filepath.Join(j.dir, logName))
+// messages are the errors that the program wrote to its log, an object each, the last
+// of which runc and crun mean, and runsc the first.
+func (j *job) messages() string {
+	f, err := os.Open(filepath.Join(j.dir, logName))
 	if err != nil {
 		return ""
 	}
-	last := ""
-	for line := range bytes.Lines(b) {
+	defer f.Close()
+	var all []string
+	for d := json.NewDecoder(f); ; {
 		var entry struct{ Level, Msg string }
-		if json.Unmarshal(line, &entry) == nil && entry.Msg != "" && (entry.Level == "error" || entry.Level == "fatal") {
-			last = entry.Msg
+		if err := d.Decode(&entry); err != nil {
+			return strings.Join(all, "; ")
+		}
+		if entry.Msg != "" && (entry.Level == "error" || entry.Level == "fatal") {
+			all = append(all, entry.Msg)
 		}
 	}
-	return last
 }
 
 var errNoPid = errors.New("it wrote no pid file")
