@@ -56,6 +56,9 @@ func TestConformance(t *testing.T) {
 			if _, err := exec.LookPath(program); err != nil {
 				runtimetest.Skip(t, program+" is missing (Debian package "+program+")")
 			}
+			if program == "runc" && testing.Short() {
+				t.Skip("takes a minute, in the QEMU guest several: run without -short")
+			}
 			if program == "crun" && hybrid(t) {
 				onVersion1(t)
 				return
@@ -93,6 +96,9 @@ func onVersion1(t *testing.T) {
 // and nothing left. Debian's version makes no user namespace as ours, and takes every
 // network namespace of newer kernels for the host's: it is told to have none.
 func TestRunsc(t *testing.T) {
+	if testing.Short() {
+		t.Skip("gVisor is slow in the QEMU guest: run without -short")
+	}
 	if os.Getuid() != 0 {
 		runtimetest.Skip(t, "containers need root")
 	}

@@ -32,7 +32,7 @@ type box struct {
 }
 
 // deadline bounds every wait: what takes longer hangs.
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 func background(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
