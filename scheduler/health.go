@@ -81,6 +81,8 @@ func (c *Controller) probed(id string, entry ProbeEntry) time.Time {
 		c.save(i)
 		c.publish(i, Event{Action: "health_status: " + string(i.Health), Progress: healthWord(i.Health)})
 		c.Wake()
+	} else if h := c.histories[i.Service]; !i.Rewritten.IsZero() && h != nil && !h.Update.Over() {
+		c.nudge() // the update may have waited for this one
 	}
 	return i.Probe.NextAt()
 }

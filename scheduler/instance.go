@@ -116,6 +116,9 @@ type Instance struct {
 	ErrorCode int    `json:",omitempty"` // 126, 127, or 0
 	FailedSeq uint64 `json:",omitempty"`
 
+	// Rewritten is when it got other contents of configs or secrets in this run.
+	Rewritten time.Time `json:",omitzero"`
+
 	// Check is its health check, Probe how that stands in this run, and Health
 	// Probe's verdict; empty when not running or not checked.
 	Check  Probe
@@ -192,6 +195,7 @@ func (i *Instance) Obeyed(seq uint64, now time.Time) {
 	i.Error, i.ErrorCode, i.HookError = "", 0, ""
 	i.NextStart, i.StopDeadline = time.Time{}, time.Time{}
 	i.Unwell, i.Again = false, false
+	i.Rewritten = time.Time{}
 	i.Probe, i.Health = nil, ""
 	if !i.Check.None() {
 		i.Probe = NewProbeState(i.Check, now)
@@ -208,6 +212,24 @@ func (i *Instance) Probed(r ProbeEntry) bool {
 	changed := st.Result(r)
 	i.Probe, i.Health = &st, st.Status
 	return changed
+}
+
+// probedSince reports whether a probe that began after t was the last one and succeeded.
+func (i *Instance) probedSince(t time.Time) bool {
+	if i.Probe == nil || len(i.Probe.Log) == 0 {
+		return false
+	}
+	last := i.Probe.Log[len(i.Probe.Log)-1]
+	return last.Start.After(t) && last.ExitCode == 0
+}
+
+// unheard reports whether no probe has begun since its contents were rewritten: its
+// health is that which it had with those before.
+func (i *Instance) unheard() bool {
+	if i.Rewritten.IsZero() || i.Probe == nil {
+		return false
+	}
+	return len(i.Probe.Log) == 0 || !i.Probe.Log[len(i.Probe.Log)-1].Start.After(i.Rewritten)
 }
 
 // lastOutput is what the last probe printed.

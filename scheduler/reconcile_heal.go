@@ -29,16 +29,16 @@ func (p *planner) ails(r *Instance, sw ServiceWish) bool {
 	history := r.History
 	history.Started, history.Stopped = r.Started, false
 	again, _ := ParseRestart(svc).Next(runtime.Exit{Unknown: true, At: p.now}, history, p.now)
-	updating := p.judged(r, svc) || slices.ContainsFunc(p.seen.replicas(r.Service), func(i *Instance) bool {
+	updating := p.judged(r, svc) || r.unheard() || p.outdated(r, sw) || slices.ContainsFunc(p.seen.replicas(r.Service), func(i *Instance) bool {
 		return i.Takes != "" || p.stale(i, sw) != ""
 	})
 	return again && !updating
 }
 
-// judged reports whether a replica's health decides about an update that brought it.
+// judged reports whether an update is rolled back, not healed, when r does not get well.
 func (p *planner) judged(r *Instance, svc types.ServiceConfig) bool {
 	u, underway := p.seen.Updates[r.Service]
-	return underway && u.Good != 0 && r.CreatedSeq >= u.Sequence && updateSettings(svc.Deploy).Declared
+	return underway && u.Good != 0 && p.want.Services[r.Service].Rollback == nil && updateSettings(svc.Deploy).FailureAction == "rollback"
 }
 
 // lostGround returns why a running replica cannot go on where it is, or "": the

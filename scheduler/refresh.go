@@ -149,6 +149,9 @@ func chosenBefore(p netns.Port, before, taken []netns.Port) netns.Port {
 func (r *refreshed) record(i *Instance, warnings []string) {
 	i.Hash, i.Recreate, i.Labels = r.i.Hash, r.i.Recreate, r.i.Labels
 	i.StopSignal, i.Grace = r.i.StopSignal, r.i.Grace
+	if len(r.changed) > 0 {
+		i.Rewritten = r.c.Now()
+	}
 	for _, w := range warnings {
 		if !slices.Contains(i.Warnings, w) {
 			i.Warnings = append(slices.Clone(i.Warnings), w)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"pgregory.net/rapid"
@@ -144,7 +145,7 @@ func TestLastReplicaFails(t *testing.T) {
 			t.Errorf("%s: nobody waits for the only replica to prove itself: %+v", action, s)
 		}
 		w.byName("p-web-1").Health = HealthUnhealthy
-		if got := Reconcile(want, w.seen, w.now).String(); !strings.Contains(got, want1) || strings.Contains(got, "stop") {
+		if got := Reconcile(want, w.seen, w.now).String(); !strings.Contains(got, want1) || action == "rollback" && strings.Contains(got, "stop") {
 			t.Errorf("%s: planned:\n%s", action, got)
 		}
 	}
@@ -211,4 +212,40 @@ func TestUnreadyMakesWayFirst(t *testing.T) {
 	if p := Reconcile(want, w.seen, w.now); p.Ops[0].Target != "p-web-2" {
 		t.Errorf("planned:\n%s", p)
 	}
+}
+
+// Contents that are rewritten in a running replica have to prove themselves: that it
+// was healthy before says nothing.
+func TestRewrittenContentsAreJudged(t *testing.T) {
+	config := &types.UpdateConfig{FailureAction: "rollback"}
+	w, want := upTo(t, rolling("1", config, nil), 1)
+	i := w.byName("p-web-1")
+	i.Recreate = want.Recreates["web"]
+	i.Check = Probe{Test: []string{"CMD", "true"}}
+	i.Rewritten = w.now
+	w.seen.Updates = map[string]Update{"web": {Sequence: want.Sequence, Good: 1}}
+	is := func(what string, state UpdateState, rolledBack bool) {
+		t.Helper()
+		p := Reconcile(want, w.seen, w.now)
+		back := slices.ContainsFunc(p.Ops, func(o Op) bool { return o.Kind == OpRollback })
+		if got := p.Services["web"].Update; got != state || back != rolledBack {
+			t.Errorf("%s: %s, rolled back: %t", what, got, back)
+		}
+	}
+	at := func(d time.Duration, code int) {
+		i.Probe = &ProbeState{Log: []ProbeEntry{{Start: i.Rewritten.Add(d), ExitCode: code}}}
+	}
+	at(-time.Second, 0)
+	is("not probed since", UpdateUpdating, false)
+	at(time.Second, 1)
+	is("a probe failed", UpdateUpdating, false)
+	at(time.Second, 0)
+	is("a probe succeeded", UpdateCompleted, false)
+	i.Health = HealthUnhealthy
+	is("unhealthy", UpdateUpdating, true)
+	at(-time.Second, 1)
+	is("unhealthy with the contents before", UpdateUpdating, false)
+	at(time.Second, 1)
+	i.Hash = "old"
+	is("unhealthy, and about to be updated", UpdateUpdating, false)
 }

@@ -17,8 +17,14 @@ func (r *rollout) proved(i *Instance) bool {
 		return true
 	case i.fitness(false) != ready:
 		return false
+	case r.config.Declared && !i.Rewritten.IsZero() && !i.Check.None() && !i.probedSince(i.Rewritten):
+		return false // it was healthy with the contents before
 	}
-	left := i.Started.Add(r.config.monitor(i)).Sub(r.p.now)
+	begun := i.Started
+	if i.Rewritten.After(begun) {
+		begun = i.Rewritten
+	}
+	left := begun.Add(r.config.monitor(i)).Sub(r.p.now)
 	if left > 0 {
 		r.p.plan.requeue(left)
 	}
@@ -29,6 +35,8 @@ func (r *rollout) proved(i *Instance) bool {
 func (r *rollout) failed(i *Instance) bool {
 	switch {
 	case i.Held, i.Error != "" && i.FailedSeq < r.sw.Start: // to be started again
+		return false
+	case i.Health == HealthUnhealthy && (i.unheard() || r.p.outdated(i, r.sw)): // it was with other settings
 		return false
 	case i.Error != "", i.Health == HealthUnhealthy, i.State == StateRestarting:
 		return true
