@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"stack/netns"
@@ -23,6 +24,8 @@ type stepNetwork struct {
 	mu   sync.Mutex
 	host *netns.Host
 	made bool
+	// left is set when a killed server's network may be there.
+	left bool
 }
 
 var _ builder.Network = (*stepNetwork)(nil)
@@ -72,12 +75,23 @@ func (n *stepNetwork) open(ctx context.Context, bridge bool) (*netns.Host, error
 // Detach implements builder.Network.
 func (n *stepNetwork) Detach(ctx context.Context, id string) error {
 	n.mu.Lock()
-	host, made := n.host, n.made
+	host, made := n.host, n.made || n.left
 	n.mu.Unlock()
 	if !made {
 		return nil
 	}
 	return host.Detach(ctx, id)
+}
+
+// inherit looks for the network of a killed server.
+func (n *stepNetwork) inherit(ctx context.Context) error {
+	host, err := n.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	all, err := host.List()
+	n.left = slices.ContainsFunc(all, func(o netns.Network) bool { return o.Project == stepProject })
+	return err
 }
 
 // close removes the network. What a killed server left goes with the next one's.
@@ -88,7 +102,7 @@ func (n *stepNetwork) close() {
 		return
 	}
 	var err error
-	if n.made {
+	if n.made || n.left {
 		err = n.host.Remove(context.Background())
 	}
 	if err = errors.Join(err, n.host.Close()); err != nil {

@@ -96,7 +96,7 @@ func (s *server) open() error {
 // with it.
 func clean(ctx context.Context, r *native.Runtime, n *stepNetwork) {
 	all, err := r.List(ctx)
-	if err != nil {
+	if err := errors.Join(err, n.inherit(ctx)); err != nil {
 		n.log.Warn("cannot list what an earlier server left", "error", err)
 	}
 	for _, c := range all {

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/util/grpcerrors"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
 
 	"stack/runtime/build"
 	"stack/runtime/image"
@@ -106,6 +109,9 @@ func (r *run) one(ctx context.Context, q build.Request) (build.Result, error) {
 	status, logs := r.display.attach(q.Service)
 	resp, err := r.client.Solve(ctx, nil, opt, status)
 	logs.wait()
+	if err != nil && ctx.Err() == nil && grpcerrors.Code(err) == codes.Unavailable {
+		return build.Result{}, fmt.Errorf("the build server died, see %s: %w", filepath.Join(build.Dir(r.job.Machine), "log"), err)
+	}
 	if err != nil {
 		return build.Result{}, r.display.explain(err, q.Service, logs)
 	}
