@@ -48,6 +48,7 @@ bench: build ## up and down, pull and unpack beside a raw floor and docker compo
 	bin/stackbench
 	bin/stackbench --reload
 	@.ci/bench-images bin/stack
+	@.ci/bench-builds bin/stack
 
 conformance: build ## opencontainers/runtime-tools' validation suite against `stack oci`
 	.ci/conformance/run

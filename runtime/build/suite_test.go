@@ -171,6 +171,17 @@ func (s *suite) build(t *testing.T, q build.Request) image.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all, err := s.images.List()
+	rec, _ := image.FindFor(all, q.Tags[0], "")
+	base, berr := s.images.Base(rec)
+	if err != nil || berr != nil {
+		t.Fatal(err, berr)
+	}
+	for _, l := range base.Layers {
+		if l.Blob.Digest != l.DiffID {
+			t.Errorf("layer %s was compressed", l.DiffID)
+		}
+	}
 	if img.Digest != results[0].Image {
 		t.Errorf("the store has %s, the result says %s", img.Digest, results[0].Image)
 	}

@@ -73,10 +73,11 @@ func (e *imageExport) Export(ctx context.Context, src *exporter.Source, info exp
 }
 
 func (e *imageExport) export(ctx context.Context, src *exporter.Source, info exporter.ExportBuildInfo) (v1.Descriptor, map[string]string, error) {
-	opts := containerimage.ImageCommitOpts{RefCfg: config.RefConfig{Compression: uncompressed()}, ForceInlineAttestations: true}
+	opts := containerimage.ImageCommitOpts{ForceInlineAttestations: true}
 	if _, err := opts.Load(ctx, e.attrs); err != nil {
 		return v1.Descriptor{}, nil, err
 	}
+	opts.RefCfg = config.RefConfig{Compression: uncompressed()} // Load sets gzip
 	opts.SetOCITypesDefault(true)
 	opts.SetOCIArtifactDefault(true)
 	desc, _, err := e.writer.Commit(ctx, src, info.SessionID, info.InlineCache, &opts, info.CompatibilityVersion, e.Type())

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
@@ -117,9 +118,9 @@ func open(ctx context.Context, o Options) (*control.Controller, error) {
 	})
 }
 
-// boltOptions: as BuildKit opens its databases.
+// boltOptions: as BuildKit opens its databases, without waiting for the disk.
 func boltOptions() *bbolt.Options {
-	return &bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
+	return &bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, NoSync: true}
 }
 
 // prepareTemp gives the process an empty directory for temporary files, so that
@@ -167,14 +168,23 @@ func newWorker(ctx context.Context, o Options) (*worker, error) {
 // snapshotter and metadata.
 func workerOptions(ctx context.Context, o Options) (opt base.WorkerOpt, err error) {
 	const name = "overlayfs"
-	layers, err := overlay.NewSnapshotter(filepath.Join(o.Dir, "snapshots"))
+	if err := os.MkdirAll(filepath.Join(o.Dir, "snapshots"), 0o700); err != nil {
+		return opt, err
+	}
+	trees, err := storage.NewMetaStore(filepath.Join(o.Dir, "snapshots", "metadata.db"), noSync)
 	if err != nil {
 		return opt, err
 	}
-	store, err := local.NewStore(filepath.Join(o.Dir, "content"))
+	layers, err := overlay.NewSnapshotter(filepath.Join(o.Dir, "snapshots"), overlay.WithMetaStore(trees))
 	if err != nil {
 		return opt, err
 	}
+	contentDir := filepath.Join(o.Dir, "content")
+	plain, err := local.NewStore(contentDir)
+	if err != nil {
+		return opt, err
+	}
+	store := &ingests{plain, contentDir}
 	db, err := boltutil.SafeOpen(filepath.Join(o.Dir, "containerd.db"), 0o600, boltOptions())
 	if err != nil {
 		return opt, err

@@ -13,7 +13,7 @@ import (
 // to on its side, so that several steps may share it, and hands out a bind of that:
 // a bind of an overlay cannot be id-mapped, and we mount snapshots inside containers
 // only. What its wrapper (cache.sharableMountable, of which there is no other way to
-// know) wraps is an embedded, exported field. TestStepsOwnTheirFiles tells when
+// know) wraps is an embedded, exported field. TestDockerfiles/run_owner tells when
 // another version of BuildKit has it differently.
 func unshared(m executor.MountableRef) executor.MountableRef {
 	for {
