@@ -95,9 +95,8 @@ func see(dir, socket string) error {
 	s := &sight{dir: dir, to: to, fd: fd, names: map[int32]string{}, burst: map[string]bool{}}
 	s.enter("")
 	fmt.Fprintln(to, "ready 0")
-	if err = s.look(); err != nil {
-		fmt.Fprintln(to, "error", err)
-	}
+	err = s.look()
+	fmt.Fprintln(to, "error", err)
 	return err
 }
 
@@ -153,9 +152,7 @@ func (s *sight) look() error {
 				s.came(name)
 			}
 		}
-		if err := s.complete(); err != nil {
-			return err
-		}
+		s.complete()
 	}
 }
 
@@ -180,18 +177,17 @@ func (s *sight) came(name string) {
 
 // complete tells when all of a burst came, and holds its content against what it
 // must be.
-func (s *sight) complete() error {
+func (s *sight) complete() {
 	if len(s.burst) < burstFiles {
-		return nil
+		return
 	}
 	for n := range burstFiles {
 		got, err := os.ReadFile(filepath.Join(s.dir, burstName(n)))
 		if err != nil || !bytes.Equal(got, burstContent(n, s.round)) {
-			return nil // not all is this round's yet
+			return // not all is this round's yet
 		}
 	}
 	fmt.Fprintf(s.to, "burst %d 0\n", s.round)
 	s.round++
 	clear(s.burst)
-	return nil
 }
