@@ -21,9 +21,9 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := traces(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	out, err := command(ctx, filepath.Join(dir, "stackbench"), "--reload", "--saves", "20", "--docker", "no", "--timeout", "100s").CombinedOutput()
+	out, err := command(ctx, filepath.Join(dir, "stackbench"), "--reload", "--saves", "20", "--docker", "no", "--timeout", "170s").CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("stackbench --reload: %v", err)
