@@ -44,7 +44,7 @@ func (r *Runtime) listen(id string) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), socketName)
-	if err := unix.Bind(fd, address(dir)); err == nil {
+	if err = unix.Bind(fd, address(dir)); err == nil {
 		err = unix.Listen(fd, 64)
 	}
 	if err != nil {

@@ -18,7 +18,6 @@ type tree struct {
 	upper, work string
 	dir         string // bound as it is
 	readonly    bool
-	options     []string // of the bind
 }
 
 func parseTree(m mount.Mount) (tree, error) {

@@ -86,7 +86,6 @@ type stepLogs struct {
 	ended chan struct{}
 	mu    sync.Mutex
 	tails map[digest.Digest]*tail
-	names map[digest.Digest]string
 }
 
 func (l *stepLogs) wait() { <-l.ended }
