@@ -32,10 +32,11 @@ type TapRoute struct {
 	Via         netip.Addr
 }
 
-// The namespace's own addresses on each tap, of the link only: for what it sends
-// itself, and for a machine that is led to itself.
+// The namespace's own addresses on each tap. A machine that is led to itself sees the
+// first and the last as its client: masquerading takes none whose scope is the link.
 func tapAddr4() netip.Addr { return netip.AddrFrom4([4]byte{169, 254, 254, 254}) }
 func tapAddr6() netip.Addr { return netip.MustParseAddr("fe80::1") }
+func tapSelf6() netip.Addr { return netip.MustParseAddr("fdfe:fefe:fefe::fe") }
 
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
@@ -49,7 +50,7 @@ func (p *plug) machineSide() *Tap {
 		}
 		// Its neighbours are reached through the namespace: nobody answers for them.
 		t.Addresses = append(t.Addresses, whole(a.Addr()))
-		t.Routes = append(t.Routes, TapRoute{a.Masked(), tapAddr6()})
+		t.Routes = append(t.Routes, TapRoute{a.Masked(), tapAddr6()}, TapRoute{whole(tapSelf6()), tapAddr6()})
 	}
 	t.Routes = append(t.Routes, TapRoute{Destination: whole(tapAddr4())})
 	for _, pool := range p.network.ServicePools {
@@ -96,7 +97,7 @@ func (p *plug) tapRequests() (out []request) {
 	}
 	out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr4(), 32)))
 	if p.lease.IPv6.IsValid() {
-		out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr6(), 64)))
+		out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr6(), 64)), p.ownAddress(whole(tapSelf6())))
 	}
 	return out
 }
@@ -105,7 +106,7 @@ func (p *plug) tapRequests() (out []request) {
 func (p *plug) ownAddress(a netip.Prefix) request {
 	onTap := *p
 	onTap.index = p.tapIndex
-	return onTap.address(a)
+	return onTap.addressOf(a, a.Addr() == tapAddr6())
 }
 
 func routeOn(what string, to netip.Prefix, index int) request {

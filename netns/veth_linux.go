@@ -223,12 +223,14 @@ func (p *plug) addresses() (out []netip.Prefix) {
 	return out
 }
 
-func (p *plug) address(a netip.Prefix) request {
+func (p *plug) address(a netip.Prefix) request { return p.addressOf(a, a.Addr().IsLinkLocalUnicast()) }
+
+func (p *plug) addressOf(a netip.Prefix, linkOnly bool) request {
 	r := newRequest("add address "+a.String(), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
 	msg := nl.NewIfAddrmsg(int(family(a.Addr())))
 	msg.Prefixlen = uint8(a.Bits())
 	msg.Index = uint32(p.index)
-	if a.Addr().IsLinkLocalUnicast() {
+	if linkOnly {
 		msg.Scope = unix.RT_SCOPE_LINK
 	}
 	r.AddData(msg)

@@ -18,16 +18,16 @@ import (
 )
 
 func (s *suite) exec(t *testing.T) {
-	t.Run("inside", s.execInside)
-	t.Run("user", s.execUser)
-	t.Run("failures", s.execFailures)
-	t.Run("states", s.execStates)
-	t.Run("terminal", s.execTerminal)
-	t.Run("descriptors", s.execDescriptors)
-	t.Run("forged null", s.execForgedNull)
-	t.Run("restrictions", s.execRestrictions)
-	t.Run("without a user namespace", s.execHostUser)
-	t.Run("many", s.execMany)
+	s.check(t, "inside", s.execInside)
+	s.check(t, "user", s.execUser)
+	s.check(t, "failures", s.execFailures)
+	s.check(t, "states", s.execStates)
+	s.check(t, "terminal", s.execTerminal)
+	s.check(t, "descriptors", s.execDescriptors)
+	s.check(t, "forged null", s.execForgedNull)
+	s.check(t, "restrictions", s.execRestrictions)
+	s.check(t, "without a user namespace", s.execHostUser)
+	s.check(t, "many", s.execMany)
 }
 
 // process is what Exec is asked for by default.

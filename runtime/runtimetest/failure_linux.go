@@ -11,11 +11,11 @@ import (
 )
 
 func (s *suite) failure(t *testing.T) {
-	t.Run("programs", s.badPrograms)
-	t.Run("search", s.search)
-	t.Run("working directory", s.badDirectory)
-	t.Run("mounts", s.badMounts)
-	t.Run("cancelled", s.cancelled)
+	s.check(t, "programs", s.badPrograms)
+	s.check(t, "search", s.search)
+	s.check(t, "working directory", s.badDirectory)
+	s.check(t, "mounts", s.badMounts)
+	s.check(t, "cancelled", s.cancelled)
 }
 
 func (s *suite) badPrograms(t *testing.T) {

@@ -13,12 +13,12 @@ import (
 
 // init tests a container whose pid 1 is a reaper.
 func (s *suite) init(t *testing.T) {
-	t.Run("exit codes", s.initExit)
-	t.Run("signals", s.initSignals)
-	t.Run("orphans", s.initOrphans)
-	t.Run("failure", s.initFailure)
-	t.Run("terminal", s.initTerminal)
-	t.Run("exec", s.initExec)
+	s.check(t, "exit codes", s.initExit)
+	s.check(t, "signals", s.initSignals)
+	s.check(t, "orphans", s.initOrphans)
+	s.check(t, "failure", s.initFailure)
+	s.check(t, "terminal", s.initTerminal)
+	s.check(t, "exec", s.initExec)
 }
 
 func withInit(c *specs.Spec) { c.Annotations = map[string]string{"stack.init": "true"} }

@@ -12,15 +12,15 @@ import (
 )
 
 func (s *suite) isolation(t *testing.T) {
-	t.Run("namespaces", s.ownNamespaces)
-	t.Run("first process", s.firstProcess)
-	t.Run("capabilities", s.capabilities)
-	t.Run("capabilities of a user", s.userCapabilities)
-	t.Run("without a user namespace", s.hostUser)
-	t.Run("no_new_privs", s.noNewPrivs)
-	t.Run("seccomp", s.seccomp)
-	t.Run("root file system", s.rootFS)
-	t.Run("keyring", s.keyring)
+	s.check(t, "namespaces", s.ownNamespaces)
+	s.check(t, "first process", s.firstProcess)
+	s.check(t, "capabilities", s.capabilities)
+	s.check(t, "capabilities of a user", s.userCapabilities)
+	s.check(t, "without a user namespace", s.hostUser)
+	s.check(t, "no_new_privs", s.noNewPrivs)
+	s.check(t, "seccomp", s.seccomp)
+	s.check(t, "root file system", s.rootFS)
+	s.check(t, "keyring", s.keyring)
 }
 
 func nsLinks(t testing.TB, pid string) map[string]string {

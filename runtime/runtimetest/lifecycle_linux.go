@@ -13,16 +13,16 @@ import (
 )
 
 func (s *suite) lifecycle(t *testing.T) {
-	t.Run("states", s.states)
-	t.Run("exit codes", s.exitCodes)
-	t.Run("kill", s.kill)
-	t.Run("kill all", s.killAll)
-	t.Run("delete", s.delete)
-	t.Run("unknown", s.unknown)
-	t.Run("exists", s.exists)
-	t.Run("hooks of the caller", s.callbacks)
-	t.Run("list", s.list)
-	t.Run("start twice", s.startTwice)
+	s.check(t, "states", s.states)
+	s.check(t, "exit codes", s.exitCodes)
+	s.check(t, "kill", s.kill)
+	s.check(t, "kill all", s.killAll)
+	s.check(t, "delete", s.delete)
+	s.check(t, "unknown", s.unknown)
+	s.check(t, "exists", s.exists)
+	s.check(t, "hooks of the caller", s.callbacks)
+	s.check(t, "list", s.list)
+	s.check(t, "start twice", s.startTwice)
 }
 
 func expect[T comparable](t testing.TB, what string, got, want T) {

@@ -13,10 +13,10 @@ import (
 )
 
 func (s *suite) limits(t *testing.T) {
-	t.Run("processes", s.processLimit)
-	t.Run("memory", s.memoryLimit)
-	t.Run("pids and statistics", s.statistics)
-	t.Run("update", s.update)
+	s.check(t, "processes", s.processLimit)
+	s.check(t, "memory", s.memoryLimit)
+	s.check(t, "pids and statistics", s.statistics)
+	s.check(t, "update", s.update)
 }
 
 func (s *suite) processLimit(t *testing.T) {

@@ -12,18 +12,18 @@ import (
 )
 
 func (s *suite) process(t *testing.T) {
-	t.Run("environment", s.environment)
-	t.Run("user", s.user)
-	t.Run("stdout of a user", s.stdoutOfUser)
-	t.Run("umask", s.umask)
-	t.Run("rlimits", s.rlimits)
-	t.Run("signals", s.signals)
-	t.Run("descriptors", s.descriptors)
-	t.Run("terminal", s.terminal)
-	t.Run("null", s.null)
-	t.Run("oom score", s.oomScore)
-	t.Run("names", s.names)
-	t.Run("sysctl", s.sysctl)
+	s.check(t, "environment", s.environment)
+	s.check(t, "user", s.user)
+	s.check(t, "stdout of a user", s.stdoutOfUser)
+	s.check(t, "umask", s.umask)
+	s.check(t, "rlimits", s.rlimits)
+	s.check(t, "signals", s.signals)
+	s.check(t, "descriptors", s.descriptors)
+	s.check(t, "terminal", s.terminal)
+	s.check(t, "null", s.null)
+	s.check(t, "oom score", s.oomScore)
+	s.check(t, "names", s.names)
+	s.check(t, "sysctl", s.sysctl)
 }
 
 func (s *suite) environment(t *testing.T) {

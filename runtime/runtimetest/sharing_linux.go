@@ -9,11 +9,11 @@ import (
 
 // sharing tests containers that join namespaces of another.
 func (s *suite) sharing(t *testing.T) {
-	t.Run("with the user namespace", s.shareWithUser)
-	t.Run("without user namespaces", s.shareWithoutUser)
-	t.Run("pid namespace", s.sharePid)
-	t.Run("host namespaces", s.shareHost)
-	t.Run("wrong path", s.shareWrong)
+	s.check(t, "with the user namespace", s.shareWithUser)
+	s.check(t, "without user namespaces", s.shareWithoutUser)
+	s.check(t, "pid namespace", s.sharePid)
+	s.check(t, "host namespaces", s.shareHost)
+	s.check(t, "wrong path", s.shareWrong)
 }
 
 func joinOf(s *specs.Spec, pid int, kinds map[specs.LinuxNamespaceType]string) {

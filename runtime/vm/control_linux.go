@@ -111,17 +111,22 @@ func (c *conversation) file() (*os.File, error) {
 	return c.Conn.(*net.UnixConn).File()
 }
 
+// usageTime bounds a question to a guest, which may be busy.
+const usageTime = 20 * time.Second
+
 // usage asks the guest.
-func (r *Runtime) usage(ctx context.Context, id string) (*wire.Usage, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (r *Runtime) usage(ctx context.Context, id string, op wire.Op) (*wire.Usage, error) {
+	ctx, cancel := context.WithTimeout(ctx, usageTime)
 	defer cancel()
 	c, err := r.dial(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	m, err := c.ask(wire.Request{Op: wire.OpState})
+	m, err := c.ask(wire.Request{Op: op})
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("the virtual machine did not answer within %v", usageTime)
 	case err != nil:
 		return nil, err
 	case m.Failure != nil:

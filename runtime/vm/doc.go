@@ -40,6 +40,9 @@
 // one that joins namespaces, is refused; namespaces, cgroup and oom_score_adj that the
 // suite looks up in the host's /proc are the hypervisor's.
 //
+// Processor: KVM where a kernel is seen to run with it (tried once since the host's boot,
+// remembered in Home/kvm.json), otherwise QEMU's software emulation, told once.
+//
 // Files in Options.Root, per machine ID: control.sock, on which the monitor answers.
 // A directory there is what makes a container a machine; it goes with the container.
 package vm

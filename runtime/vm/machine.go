@@ -27,8 +27,6 @@ const (
 	// that a kernel boots with.
 	DefaultMemory = 512 * mib
 	MinMemory     = 128 * mib
-	// kernelShare is what the guest's container leaves to the guest's kernel.
-	kernelShare = 32 * mib
 	// hypervisorShare is what QEMU and the monitor need beside the machine's memory.
 	hypervisorShare = 256 * mib
 	// translated is QEMU's cache of translated code, a part of that.
@@ -53,10 +51,6 @@ func (m *machine) size(r *specs.LinuxResources) error {
 	}
 	return nil
 }
-
-// container is the memory that the guest's container may use: a hog is killed in
-// there, and the guest's kernel lives on.
-func (m *machine) container() int64 { return m.memory - m.memory/10 - kernelShare }
 
 // hypervisors are the programs by architecture, as GOARCH names it.
 func hypervisors() map[string]string {

@@ -198,10 +198,9 @@ func (p *plan) confine() {
 		return n.Type == specs.UserNamespace || n.Type == specs.NetworkNamespace || n.Type == specs.TimeNamespace
 	})
 	l.UIDMappings, l.GIDMappings, l.TimeOffsets = nil, nil, nil
-	l.CgroupsPath = "/container"
+	l.CgroupsPath = "" // the guest's to choose
 	p.guest.Sysctls, l.Sysctl = l.Sysctl, nil
-	limit := p.machine.container()
-	inner := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &limit}}
+	inner := &specs.LinuxResources{} // the guest knows how much memory it has
 	if r := p.in.Spec.Linux.Resources; r != nil {
 		inner.Pids = r.Pids
 	}

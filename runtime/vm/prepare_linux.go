@@ -42,7 +42,9 @@ func (r *Runtime) prepare(ctx context.Context, b runtime.Bundle) (*prepared, err
 		return nil, err
 	}
 	var warning string
-	m.kvm, warning = r.acceleration(ctx, m)
+	if m.kvm, warning, err = r.acceleration(ctx, m); err != nil {
+		return nil, err
+	}
 	p, err := newPlan(b, m)
 	if err != nil {
 		return nil, err

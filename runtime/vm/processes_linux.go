@@ -13,7 +13,7 @@ type Process = wire.Process
 // Processes lists those of a machine's container. What the guest says of them is made
 // fit for a terminal.
 func (r *Runtime) Processes(ctx context.Context, id string) ([]Process, error) {
-	u, err := r.usage(ctx, id)
+	u, err := r.usage(ctx, id, wire.OpList)
 	if err != nil {
 		return nil, err
 	}

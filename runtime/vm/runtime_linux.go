@@ -187,7 +187,7 @@ func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 		return st, err
 	}
 	st.Pids, st.PidsLimit = 0, 0
-	if u, err := r.usage(ctx, id); err == nil {
+	if u, err := r.usage(ctx, id, wire.OpState); err == nil {
 		st.Pids = u.Pids
 	}
 	return st, nil

@@ -18,6 +18,10 @@ const (
 	sharedDir  = "/mnt/shared"
 	diskDir    = "/mnt/disk"
 	recordsDir = "/run/containers"
+	cgroupRoot = "/sys/fs/cgroup"
+	// containerGroup is the container's control group. Whatever runs in there has one
+	// share of the processors together, and this process another.
+	containerGroup = "container"
 )
 
 // mountpoint is one of the file systems that every Linux has.
@@ -80,8 +84,7 @@ func loadModule(name string) error {
 
 // delegate lets control groups below the root have every controller.
 func delegate() error {
-	const root = "/sys/fs/cgroup/"
-	b, err := os.ReadFile(root + "cgroup.controllers")
+	b, err := os.ReadFile(cgroupRoot + "/cgroup.controllers")
 	if err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func delegate() error {
 	for i := range words {
 		words[i] = "+" + words[i]
 	}
-	return os.WriteFile(root+"cgroup.subtree_control", []byte(strings.Join(words, " ")), 0)
+	return os.WriteFile(cgroupRoot+"/cgroup.subtree_control", []byte(strings.Join(words, " ")), 0)
 }
 
 // leaveInitramfs moves to a root that can be pivoted away from: the same files, as

@@ -61,9 +61,9 @@ func unfurnish() {
 	unix.Sync()
 }
 
-// oomKills is how many processes of a control group died of memory.
-func oomKills(path string) int {
-	b, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", path, "memory.events"))
+// oomKills is how many of the container's processes died of memory.
+func oomKills() int {
+	b, err := os.ReadFile(filepath.Join(cgroupRoot, containerGroup, "memory.events"))
 	if err != nil {
 		return 0
 	}

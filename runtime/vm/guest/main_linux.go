@@ -77,7 +77,9 @@ func (g *Guest) accept(s *wire.Stream, payload json.RawMessage) {
 	case r.Files != nil:
 		err = g.files(ctx, s, r.Op, *r.Files)
 	case r.Op == wire.OpState:
-		err = g.state(ctx, s)
+		err = g.state(s)
+	case r.Op == wire.OpList:
+		err = g.list(ctx, s)
 	default:
 		err = fmt.Errorf("unknown request %q", r.Op)
 	}
@@ -102,6 +104,8 @@ func (g *Guest) begin(ctx context.Context, s *wire.Stream, r wire.Request) error
 
 func (g *Guest) container(ctx context.Context, s *wire.Stream, r wire.Request) {
 	fail := func(err error) { s.Send(wire.Message{Failure: wire.FailureOf(err)}) }
+	r.Machine.Spec.Linux.CgroupsPath = "/" + containerGroup
+	limitMemory(r.Machine.Spec)
 	if err := g.furnish(r.Machine); err != nil {
 		fail(err)
 		return
@@ -112,7 +116,7 @@ func (g *Guest) container(ctx context.Context, s *wire.Stream, r wire.Request) {
 		return
 	}
 	exit := p.await(s)
-	exit.OOMKilled = oomKills(r.Machine.Spec.Linux.CgroupsPath) > 0
+	exit.OOMKilled = oomKills() > 0
 	if err := g.runtime.Delete(ctx, r.Machine.ID, true); err != nil {
 		fmt.Fprintln(os.Stderr, "stack: machine:", err)
 	}

@@ -1,13 +1,14 @@
 package guest
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
+	"stack/runtime"
 	"stack/runtime/native/ps"
 	"stack/runtime/vm/wire"
 )
@@ -26,8 +27,21 @@ func (g *Guest) dial(s *wire.Stream, r wire.Request) error {
 	return nil
 }
 
-// state tells what the container uses.
-func (g *Guest) state(ctx context.Context, s *wire.Stream) error {
+// state tells what the container uses. A busy machine must answer: it counts only.
+func (g *Guest) state(s *wire.Stream) error {
+	b, err := os.ReadFile(filepath.Join(cgroupRoot, containerGroup, "pids.current"))
+	if err != nil {
+		return runtime.ErrNotRunning
+	}
+	pids, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return err
+	}
+	return s.Send(wire.Message{Usage: &wire.Usage{Pids: pids}})
+}
+
+// list tells of the container's processes.
+func (g *Guest) list(ctx context.Context, s *wire.Stream) error {
 	id, err := g.containerID()
 	if err != nil {
 		return err
@@ -36,26 +50,11 @@ func (g *Guest) state(ctx context.Context, s *wire.Stream) error {
 	if err != nil {
 		return err
 	}
-	u := &wire.Usage{Pids: uint64(len(pids)), Memory: usedMemory()}
+	u := &wire.Usage{Pids: uint64(len(pids))}
 	for _, pid := range pids {
 		if p, err := ps.Read(pid); err == nil { // or it ended
 			u.Processes = append(u.Processes, wire.Process(p))
 		}
 	}
 	return s.Send(wire.Message{Usage: u})
-}
-
-// usedMemory is the machine's, without what it would give back.
-func usedMemory() uint64 {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	kb := map[string]uint64{}
-	for line := range bytes.Lines(b) {
-		if f := strings.Fields(string(line)); len(f) > 1 {
-			kb[f[0]], _ = strconv.ParseUint(f[1], 10, 64)
-		}
-	}
-	return (kb["MemTotal:"] - kb["MemAvailable:"]) << 10
 }

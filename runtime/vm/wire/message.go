@@ -17,7 +17,8 @@ const (
 	OpRun   Op = "run"   // host to guest: the machine's container
 	OpExec  Op = "exec"  // host to guest: one more process
 	OpDial  Op = "dial"  // host to guest: a connection inside
-	OpState Op = "state" // host to guest: what the guest uses
+	OpState Op = "state" // host to guest: what the container uses
+	OpList  Op = "list"  // host to guest: its processes
 	// Host to guest, files of the container: one file, a tree as tar out of it or into
 	// it, and what a watch follows.
 	OpRead   Op = "read"
@@ -123,8 +124,7 @@ type Size struct{ Rows, Columns uint16 }
 
 // Usage is what the guest's container uses, in the guest's measure.
 type Usage struct {
-	Pids   uint64
-	Memory uint64
+	Pids uint64
 	// Processes are the container's, in the guest's numbers.
 	Processes []Process `json:",omitempty"`
 }
