@@ -49,6 +49,7 @@ bench: build ## up and down, pull and unpack beside a raw floor and docker compo
 	bin/stackbench --reload
 	@.ci/bench-images bin/stack
 	@.ci/bench-builds bin/stack
+	@.ci/bench-vm bin/stack
 
 conformance: build ## opencontainers/runtime-tools' validation suite against `stack oci`
 	.ci/conformance/run

@@ -22,6 +22,9 @@ type opened struct {
 // openFiles gives a container's files: as its processes see them, or, of one that does
 // not run, as they would.
 func (a *app) openFiles(ctx context.Context, s *scheduler.Store, i *scheduler.Instance) (*opened, error) {
+	if a.isMachine(s, i) {
+		return nil, fmt.Errorf("container %s: %w", i.Name, errMachineFiles)
+	}
 	rt := a.runtimes(s, native.Options{})
 	root, err := rt.Root(ctx, i.ID)
 	if err == nil {
