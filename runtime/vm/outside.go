@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -81,9 +82,11 @@ func (p *plan) outsideFiles(in outsideInput) ([]runtime.File, error) {
 func (p *plan) outsideSpec(in outsideInput) (*specs.Spec, error) {
 	given := p.in.Spec
 	caps := capabilities()
+	annotations := maps.Clone(given.Annotations)
+	delete(annotations, initAnnotation) // the monitor is the first process; that one is inside
 	s := &specs.Spec{
 		Version: given.Version, Hostname: given.Hostname, Domainname: given.Domainname,
-		Root: &specs.Root{Readonly: true}, Annotations: given.Annotations, Hooks: given.Hooks,
+		Root: &specs.Root{Readonly: true}, Annotations: annotations, Hooks: given.Hooks,
 		Process: &specs.Process{
 			Args: []string{monitor.Program, "machine-monitor"}, Cwd: "/", Env: relayEnv(),
 			Terminal: given.Process.Terminal, ConsoleSize: given.Process.ConsoleSize,

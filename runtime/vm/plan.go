@@ -29,6 +29,9 @@ type plan struct {
 	guest   wire.Machine
 }
 
+// initAnnotation puts a reaper before a program; the native runtime's.
+const initAnnotation = "stack.init"
+
 // resolver is where containers ask for names.
 const resolver = "127.0.0.11"
 
@@ -191,7 +194,7 @@ func insideOptions(options []string) []string {
 // itself, so it needs neither ids nor a network of its own.
 func (p *plan) confine() {
 	s := p.guest.Spec
-	s.Annotations = map[string]string{"stack.init": p.in.Spec.Annotations["stack.init"]}
+	s.Annotations = map[string]string{initAnnotation: p.in.Spec.Annotations[initAnnotation]}
 	s.Hooks = nil
 	l := s.Linux
 	l.Namespaces = slices.DeleteFunc(l.Namespaces, func(n specs.LinuxNamespace) bool {

@@ -21,7 +21,7 @@ func testMachine() machine {
 func testBundle() runtime.Bundle {
 	s := runtimetest.Spec("", "prog")
 	s.Root = &specs.Root{}
-	s.Annotations = map[string]string{Annotation: "vm"}
+	s.Annotations = map[string]string{Annotation: "vm", "stack.init": "true"}
 	s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"}
 	s.Mounts = append(s.Mounts,
 		specs.Mount{Destination: "/data", Type: "bind", Source: "/vol", Options: []string{"rbind", "ro", "idmap"}},
@@ -79,6 +79,9 @@ func TestPlanDivides(t *testing.T) {
 	s := outer.Spec
 	if s.Process.Args[0] != monitor.Program || !s.Process.NoNewPrivileges || !s.Root.Readonly || len(s.Process.Env) > 2 || len(s.Linux.Sysctl) > 0 {
 		t.Errorf("outside: %+v", s.Process)
+	}
+	if p.guest.Spec.Annotations["stack.init"] != "true" || s.Annotations["stack.init"] != "" {
+		t.Error("the reaper is not inside")
 	}
 	if slices.Contains(s.Process.Capabilities.Bounding, "CAP_SYS_ADMIN") {
 		t.Error("the monitor is an administrator")
