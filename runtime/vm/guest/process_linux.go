@@ -103,7 +103,13 @@ func (g *Guest) exec(ctx context.Context, s *wire.Stream, r wire.Request) error 
 		pipes.close()
 		return err
 	}
-	p := &process{Process: made, kill: func(sig syscall.Signal) { made.Kill(sig) }}
+	// Through a handle: the pid may be another's once it was waited for.
+	handle, err := os.FindProcess(made.Pid)
+	if err != nil {
+		return err
+	}
+	defer handle.Release()
+	p := &process{Process: made, kill: func(sig syscall.Signal) { handle.Signal(sig) }}
 	p.connect(s, pipes)
 	if err := s.Send(wire.Message{Started: true}); err != nil {
 		p.kill(unix.SIGKILL)
