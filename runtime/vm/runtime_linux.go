@@ -36,7 +36,8 @@ type Options struct {
 	Shim string
 	// Seccomp gives the hypervisor's system call filter for its capabilities.
 	Seccomp func(caps []string) (*specs.LinuxSeccomp, error)
-	// Boot is how long a kernel may take to come up; 0 is a minute.
+	// Boot is how long a kernel may take to come up; 0 is two minutes, for software
+	// emulation on a busy host.
 	Boot time.Duration
 	Log  *slog.Logger
 }
@@ -49,7 +50,7 @@ type Runtime struct {
 
 var _ runtime.Runtime = (*Runtime)(nil)
 
-const defaultBoot = time.Minute
+const defaultBoot = 2 * time.Minute
 
 // New returns a runtime. It touches nothing until the first machine.
 func New(o Options) *Runtime {
