@@ -147,7 +147,7 @@ func TestStoppedController(t *testing.T) {
 	p.await("an answer", func() error { return ask(address) })
 	before := p.containers()
 	controller := p.pid("controller")
-	_ = syscall.Kill(controller, syscall.SIGSTOP)
+	p.freeze("controller")
 	l := startLoad(address)
 	p.run("exec", "-T", "two", "true")
 	p.run("ps")
@@ -166,7 +166,7 @@ func TestStoppedController(t *testing.T) {
 	if now := p.containers(); !maps.Equal(now, before) {
 		t.Errorf("containers are %v, were %v", now, before)
 	}
-	_ = syscall.Kill(controller, syscall.SIGSTOP)
+	p.freeze("controller")
 	p.kill("shim")
 	p.run("up", "-d") // waits until the new shim loses its patience
 	if now := p.pid("controller"); now == controller {

@@ -305,7 +305,7 @@ func TestExitsWhileAway(t *testing.T) {
 		p := newProject(t, dying)
 		pids := p.upReady("once", "again")
 		controller := p.pid("controller")
-		_ = syscall.Kill(controller, syscall.SIGSTOP)
+		p.freeze("controller")
 		p.kill("shim")
 		end(p, pids, "once", syscall.SIGTERM)
 		end(p, pids, "again", syscall.SIGKILL)
@@ -320,7 +320,7 @@ func TestExitsWhileAway(t *testing.T) {
 	t.Run("both", func(t *testing.T) {
 		p := newProject(t, dying)
 		pids := p.upReady("once", "again")
-		_ = syscall.Kill(p.pid("controller"), syscall.SIGSTOP)
+		p.freeze("controller")
 		p.kill("shim", "controller")
 		end(p, pids, "once", syscall.SIGTERM)
 		end(p, pids, "again", syscall.SIGTERM) // would be no failure, if anybody knew

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +132,25 @@ func (p *project) kill(kinds ...string) {
 	if killed == 0 {
 		p.t.Fatalf("no %v to kill", kinds)
 	}
+}
+
+// freeze stops the project's process of a kind and waits until all its threads have:
+// on a busy machine the others run on until one of them takes note of the signal.
+func (p *project) freeze(kind string) {
+	p.t.Helper()
+	pid := p.pid(kind)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	p.await("the end of the "+kind+"'s threads", func() error {
+		for _, path := range glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) {
+			b, _ := os.ReadFile(path)
+			if _, rest, _ := strings.Cut(string(b), ") "); !strings.HasPrefix(rest, "T") {
+				return errors.New(path + " is not stopped")
+			}
+		}
+		return nil
+	})
 }
 
 // pid finds the project's process of a kind.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -157,9 +158,7 @@ func TestExitWhileShimIsDead(t *testing.T) {
 	b := s.run("b", "echo last words; exec sleep 1000")
 	s.awaitText("a", "tick ")
 	s.awaitText("b", "last words\n")
-	if err := unix.Kill(old, unix.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, old)
 	s.kill(s.pid)
 	_ = unix.Kill(a.Pid, unix.SIGUSR1)
 	s.kill(b.Pid)
@@ -210,7 +209,7 @@ func TestBothKilled(t *testing.T) {
 	old := s.order(order{Do: "state"}).Pid
 	a := s.run("a", ticker)
 	s.awaitText("a", "tick 3\n")
-	_ = unix.Kill(old, unix.SIGSTOP)
+	freeze(t, old)
 	s.kill(s.pid)
 	s.kill(old)
 	s.connect()
@@ -235,6 +234,24 @@ func TestBothKilled(t *testing.T) {
 	}
 }
 
+// freeze stops a process and waits until all its threads have: on a busy machine the
+// others run on until one of them takes note of the signal.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for stopped := false; !stopped; time.Sleep(time.Millisecond) {
+		stopped = true
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, path := range threads {
+			b, _ := os.ReadFile(path)
+			_, rest, _ := strings.Cut(string(b), ") ")
+			stopped = stopped && strings.HasPrefix(rest, "T")
+		}
+	}
+}
+
 // A stopped controller that hangs on to its lock is killed, in the end.
 func TestHungControllerIsReplaced(t *testing.T) {
 	if testing.Short() {
@@ -243,9 +260,7 @@ func TestHungControllerIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	old := s.order(order{Do: "state"}).Pid
-	if err := unix.Kill(old, unix.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, old)
 	s.kill(s.pid)
 	c, err := Ensure(s.ctx, startOptions(s.dir))
 	if err != nil {
