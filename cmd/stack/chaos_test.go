@@ -153,7 +153,7 @@ func (c *chaos) harm() {
 		func() { c.killOurs("controller") }, func() { c.killOurs("controller") },
 		func() { c.killOurs("shim") }, func() { c.killOurs("shim", "controller") },
 		c.deleteLink, c.deleteLink, c.deleteBridge, c.deleteRules, c.deleteInside, c.deleteVolume,
-		c.edit, c.edit, c.upAndKill,
+		c.edit, c.editAndUp, c.editAndUp, c.upAndKill,
 	}
 	harms[c.rand.IntN(len(harms))]()
 }
@@ -257,7 +257,7 @@ func (c *chaos) deleteVolume() {
 	c.do("rm", "-rf", filepath.Join(c.root, "lib/volumes", c.name+"_data", c.pick([]string{"", "_data"})))
 }
 
-// edit changes the file and brings it up, beside whatever else happens.
+// edit changes the file; a stack that follows it does so at once.
 func (c *chaos) edit() {
 	c.scale, c.version, c.extra = 1+c.rand.IntN(4), c.version+c.rand.IntN(2), c.rand.IntN(2) == 0
 	extra := ""
@@ -265,20 +265,25 @@ func (c *chaos) edit() {
 		extra = chaosExtra
 	}
 	c.write(fmt.Sprintf(chaosFile, c.version, c.scale, 64+c.rand.IntN(4)*16, extra, chaosPort))
-	if c.began.IsZero() || len(c.done) == 0 {
-		c.note("the file has %d web of version %d, extra %v", c.scale, c.version, c.extra)
-		return
-	}
+	c.note("the file has %d web of version %d, extra %v", c.scale, c.version, c.extra)
+}
+
+func (c *chaos) editAndUp() {
+	c.edit()
 	c.up(false)
 }
 
 func (c *chaos) upAndKill() { c.up(true) }
 
-// up runs the command, which may fail while everything else is harmed; or kills it.
+// up runs the command beside whatever else happens, which may fail while everything else is harmed; or kills it.
 func (c *chaos) up(kill bool) {
-	cmd := c.command("up", "-d", "--remove-orphans", "-t", "1")
+	args := []string{"up", "-d", "--remove-orphans", "-t", "1"}
+	if c.rand.IntN(2) == 0 {
+		args = append(args, "--live")
+	}
+	cmd := c.command(args...)
 	after := time.Duration(c.rand.IntN(300)) * time.Millisecond
-	c.note("up: %d web of version %d, extra %v", c.scale, c.version, c.extra)
+	c.note("%s", strings.Join(args, " "))
 	c.ups.Go(func() {
 		var out strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &out
