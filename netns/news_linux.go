@@ -51,7 +51,7 @@ func (h *Host) concernsLink(m message) bool {
 	}
 	switch {
 	case m.kind == unix.RTM_DELLINK:
-		return bridge || strings.Contains(a.Alias, " shaper ") || h.isLeased(a.Name)
+		return bridge || strings.Contains(a.Alias, " network ") || strings.Contains(a.Alias, " shaper ") || h.isLeased(a.Name)
 	case bridge:
 		return !h.bridgeIsRight(a)
 	}

@@ -142,3 +142,14 @@ func TestContainersCannotBlind(t *testing.T) {
 	l.hears("loss after a flood")
 	s.noticed("firewall table")
 }
+
+// TestLossBeforeTheFirstApply: a Host that has not applied anything, as a new
+// controller's, knows the project's bridges by their aliases.
+func TestLossBeforeTheFirstApply(t *testing.T) {
+	s := newShop(t)
+	s.h = s.open("shop")
+	l := s.listen()
+	l.quiet()
+	s.cmd("ip link del " + BridgeName(s.net.ID))
+	l.hears("the bridge's loss")
+}

@@ -42,6 +42,7 @@ type machine struct {
 	applied  []netns.Config
 	told     []string // what the network and containers were told, in order
 	build    string   // part of every image's digest
+	shimGone error    // what the shim answers
 	wake     func()
 	ooms     chan struct{} // what OOMEvents gives
 	// forgetting is called when the shim is told to forget a container, the last
@@ -232,8 +233,12 @@ func (f fakeImages) CopyOut(context.Context, image.Image, string, string) (bool,
 
 type fakeKeeper struct{ *machine }
 
-func (f fakeKeeper) Stdio(context.Context, StdioRequest) (Stdio, error) { return Stdio{}, nil }
-func (f fakeKeeper) Terminal(context.Context, TerminalRequest) error    { return nil }
+func (f fakeKeeper) Stdio(context.Context, StdioRequest) (Stdio, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Stdio{}, f.shimGone
+}
+func (f fakeKeeper) Terminal(context.Context, TerminalRequest) error { return nil }
 func (f fakeKeeper) Adopt(_ context.Context, id string, _ int, exit string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

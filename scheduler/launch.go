@@ -16,6 +16,7 @@ import (
 	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
+	"stack/runtime/shim"
 	"stack/spec"
 )
 
@@ -37,7 +38,11 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // the next controller tries again
 		}
-		if i.State == StateRestarting && l.lostPeer(ctx) {
+		if errors.Is(err, shim.ErrGone) || errors.Is(err, shim.ErrNoShim) {
+			c.awaitSuccessor(ctx)
+			return err // the next controller tries again
+		}
+		if i.State == StateRestarting && (l.lostPeer(ctx) || l.lostVolume()) {
 			c.update(i.ID, func(i *Instance) { i.PutOff(c.Now()) })
 			return err
 		}
@@ -127,6 +132,28 @@ func (l *launch) gather(ctx context.Context) error {
 		l.peers[ref] = peer
 	}
 	return nil
+}
+
+// successorWait is how long a controller whose shim is dead goes on, at most: it
+// hands everything over and ends.
+const successorWait = 5 * time.Second
+
+// awaitSuccessor keeps an operation that needs the shim from being tried at once.
+func (c *Controller) awaitSuccessor(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(successorWait):
+	}
+}
+
+// lostVolume reports whether a volume was taken away while it was to be mounted.
+func (l *launch) lostVolume() bool {
+	return slices.ContainsFunc(l.i.Volumes, func(name string) bool {
+		v, err := l.c.Store.Layout.LoadVolume(name)
+		_, err2 := os.Stat(l.c.Store.Layout.VolumeData(name))
+		made, known := l.i.VolumesMade[name]
+		return err != nil || err2 != nil || known && !v.Created.Equal(made)
+	})
 }
 
 // lostPeer reports whether one whose namespaces are joined has ended, or is another

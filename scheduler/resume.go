@@ -33,6 +33,7 @@ func (c *Controller) resume(ctx context.Context) {
 		c.reconnect(ctx, live)
 	})
 	c.network.Ask()
+	c.healing.news = len(live) > 0 // what was lost while the first Apply looked
 	c.Wake()
 }
 
