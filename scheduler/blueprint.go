@@ -20,6 +20,7 @@ type blueprint struct {
 	service types.ServiceConfig // after the options of `run`
 	image   image.Image         // as recorded; zero when the present one is meant
 	files   []spec.File         // that the stack was read from; nil is unknown
+	binds   []spec.File         // sources of bind mounts; nil is unknown
 }
 
 // blueprint returns an instance's. It is the present stack's as long as no command
@@ -29,8 +30,8 @@ func (s *Store) blueprint(w Wish, i *Instance) (blueprint, error) {
 	if i.CreatedSeq < w.Sequence && i.Hook == nil {
 		d, err := s.LoadDetails(i.ID)
 		if err == nil {
-			project, files, err := d.project(w.Stack.Project, w.Contents)
-			return blueprint{project, d.Service, d.Image, files}, err
+			project, then, err := d.project(w.Stack.Project, w.Contents)
+			return blueprint{project, d.Service, d.Image, then.Files, then.Sources}, err
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return blueprint{}, err
@@ -43,7 +44,7 @@ func (s *Store) blueprint(w Wish, i *Instance) (blueprint, error) {
 	if h := i.Hook; h != nil && h.Step >= len(svc.PreStart) {
 		return blueprint{}, errHookGone(i)
 	}
-	return blueprint{project: w.Stack.Project, service: i.Apply(svc), files: w.Stack.Files}, nil
+	return blueprint{project: w.Stack.Project, service: i.Apply(svc), files: w.Stack.Files, binds: w.Stack.Sources}, nil
 }
 
 func errNotInFile(service string) error {
@@ -106,8 +107,8 @@ func keep[T any](to, from map[string]T, key string) {
 }
 
 // recorded is what Details.objects hold: the objects, and where their files lay.
-func recorded(p *types.Project, files []spec.File, svc types.ServiceConfig) *spec.Stack {
-	out := &spec.Stack{Project: objectsOf(p, svc)}
+func recorded(p *types.Project, files, binds []spec.File, svc types.ServiceConfig) *spec.Stack {
+	out := &spec.Stack{Project: objectsOf(p, svc), Sources: binds}
 	if files == nil {
 		return out
 	}
@@ -134,9 +135,9 @@ func recorded(p *types.Project, files []spec.File, svc types.ServiceConfig) *spe
 }
 
 // project is the recorded objects among the present services.
-func (d Details) project(now *types.Project, kept map[string]string) (*types.Project, []spec.File, error) {
+func (d Details) project(now *types.Project, kept map[string]string) (*types.Project, *spec.Stack, error) {
 	if len(d.objects) == 0 {
-		return now, nil, nil
+		return now, &spec.Stack{}, nil
 	}
 	st, err := spec.Decode(d.objects)
 	if err != nil {
@@ -144,5 +145,5 @@ func (d Details) project(now *types.Project, kept map[string]string) (*types.Pro
 	}
 	unseal(st.Project, now, kept)
 	st.Project.Services = now.Services
-	return st.Project, st.Files, nil
+	return st.Project, st, nil
 }

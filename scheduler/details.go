@@ -83,7 +83,7 @@ func (s *Store) LoadDetails(id string) (Details, error) {
 // detail records what a new container is made of; called under mu. A full disk
 // must not keep it from running.
 func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Image) {
-	d := newDetails(c.want.Stack.Project, c.want.Stack.Files, svc, img)
+	d := newDetails(c.want.Stack.Project, c.want.Stack.Files, c.want.Stack.Sources, svc, img)
 	if from, err := c.mountsOf(c.want.Stack.Project, svc); err == nil {
 		d.Mounts, _ = UserMounts(c.want.Stack.Project, svc, img, i.Name, from) // a mistake in it fails the start
 	}
@@ -94,7 +94,7 @@ func (c *Controller) detail(i *Instance, svc types.ServiceConfig, img image.Imag
 
 // detail records what is about to start.
 func (l *launch) detail() {
-	d := newDetails(l.stack, l.files, l.svc, l.img)
+	d := newDetails(l.stack, l.files, l.binds, l.svc, l.img)
 	d.Mounts = l.out.Mounts
 	for _, img := range l.sources {
 		d.Layers = append(d.Layers, img.Layers...)
@@ -105,10 +105,10 @@ func (l *launch) detail() {
 	}
 }
 
-func newDetails(p *types.Project, files []spec.File, svc types.ServiceConfig, img image.Image) Details {
+func newDetails(p *types.Project, files, binds []spec.File, svc types.ServiceConfig, img image.Image) Details {
 	d := Details{Service: svc, Image: img, Networks: networkNames(p, svc)}
 	// What can be decoded, as the stack was, can be encoded.
-	d.objects, _ = spec.Encode(recorded(p, files, svc))
+	d.objects, _ = spec.Encode(recorded(p, files, binds, svc))
 	return d
 }
 

@@ -88,6 +88,7 @@ type launch struct {
 
 	stack *types.Project
 	files []spec.File
+	binds []spec.File
 	svc   types.ServiceConfig
 	img   image.Image
 	made  image.Image // recorded at the instance's creation
@@ -122,7 +123,7 @@ func (l *launch) gather(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.stack, l.files, l.svc, l.made, l.shared = b.project, b.files, b.service, b.image, c.shared
+	l.stack, l.files, l.binds, l.svc, l.made, l.shared = b.project, b.files, b.binds, b.service, b.image, c.shared
 	l.peers = map[string]Peer{}
 	for _, ref := range joined(l.svc) {
 		peer, err := c.peer(ctx, ref)

@@ -23,6 +23,7 @@ type refreshed struct {
 	svc     types.ServiceConfig
 	objects *types.Project
 	files   []spec.File
+	binds   []spec.File
 	changed []string // targets of configs and secrets that have another content now
 }
 
@@ -46,7 +47,7 @@ func (c *Controller) refresh(ctx context.Context, op Op) error {
 	if err == nil {
 		d := r.old
 		d.Service, d.Networks = r.svc, networkNames(r.objects, r.svc)
-		d.objects, err = spec.Encode(recorded(r.objects, r.files, r.svc))
+		d.objects, err = spec.Encode(recorded(r.objects, r.files, r.binds, r.svc))
 		if err == nil {
 			err = c.Store.SaveDetails(r.i.ID, d)
 		}
@@ -71,7 +72,7 @@ func (c *Controller) newRefresh(op Op) (*refreshed, error) {
 	if !ok {
 		return nil, errNotInFile(op.Service)
 	}
-	r := &refreshed{c: c, i: *i, was: *i, svc: svc, objects: c.want.Stack.Project, files: c.want.Stack.Files}
+	r := &refreshed{c: c, i: *i, was: *i, svc: svc, objects: c.want.Stack.Project, files: c.want.Stack.Files, binds: c.want.Stack.Sources}
 	var err error
 	if r.old, err = c.Store.LoadDetails(i.ID); err != nil {
 		return nil, err

@@ -13,11 +13,12 @@ import (
 
 	"stack/netns/dns"
 	"stack/runtime/image"
+	"stack/spec"
 )
 
 // surroundings fills in what Translate must know of this machine for one start.
 func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err error) {
-	in.Owners = map[string]BindOwner{}
+	in.Owners, in.Real = map[string]BindOwner{}, map[string]string{}
 	in.NetworkIDs = l.c.networkIDs()
 	in.Machine.Devices = hostDevices(l.svc)
 	if err = l.vendorDevices(in); err != nil {
@@ -47,6 +48,9 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 		case types.VolumeTypeBind:
 			if in.Owners[m.Source], err = l.c.Store.bindOwner(m); err != nil {
 				return err
+			}
+			if in.Real[m.Source], err = spec.Leads(l.stack.WorkingDir, l.binds, m.Source); err != nil {
+				return fmt.Errorf("bind source of %s: %w", m.Target, err)
 			}
 		case types.VolumeTypeImage:
 			if in.Sources[m.Source], err = l.c.imageOf(ctx, l.i.Service, m.Source, ""); err != nil {

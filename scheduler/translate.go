@@ -107,6 +107,8 @@ type TranslateInput struct {
 	CDI *cdi.Edits
 	// Owners tells who owns each bind source, by path.
 	Owners map[string]BindOwner
+	// Real tells where each bind source lies, without links, where that was looked at.
+	Real map[string]string
 	// Peers are the containers whose namespaces are joined, by reference
 	// ("service:db", "container:NAME").
 	Peers map[string]Peer

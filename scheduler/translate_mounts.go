@@ -147,7 +147,14 @@ func (t *translator) bindMount(m UserMount) (specs.Mount, error) {
 			t.warn("mount at %s: the SELinux option %q is ignored", m.Target, v.Bind.SELinux)
 		}
 	}
-	return out, t.mapBind(&out)
+	err := t.mapBind(&out)
+	if real := t.in.Real[m.Source]; real != "" {
+		out.Source = real
+		if t.s.Runtime == "" && !isMachine(t.s) {
+			out.Options = append(out.Options, "nosymlinks") // somebody may put one there until then
+		}
+	}
+	return out, err
 }
 
 // mapBind maps the ids of a bind two ways: the container's user is the source's

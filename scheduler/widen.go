@@ -161,4 +161,11 @@ func (w *widening) files() {
 			w.add("", "file %s lies outside the stack's folder", path)
 		}
 	}
+	for _, f := range w.old.Sources {
+		for _, now := range w.new.Sources {
+			if now.Path == f.Path && now.Real != f.Real && !spec.Within(w.new.Home(), now.Real) {
+				w.add("", "bind source %s leads to %s now", f.Path, now.Real)
+			}
+		}
+	}
 }

@@ -21,6 +21,7 @@ type envelope struct {
 	Project  json.RawMessage   `json:"project"`
 	Digests  map[string]string `json:"digests,omitempty"`
 	Files    []File            `json:"files,omitempty"`
+	Sources  []File            `json:"sources,omitempty"`
 	Warnings Diagnostics       `json:"warnings,omitempty"`
 }
 
@@ -30,7 +31,7 @@ func Encode(s *Stack) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode stack: %w", err)
 	}
-	return json.Marshal(envelope{Version: encodeVersion, Project: project, Digests: s.Digests, Files: s.Files, Warnings: s.Warnings})
+	return json.Marshal(envelope{Version: encodeVersion, Project: project, Digests: s.Digests, Files: s.Files, Sources: s.Sources, Warnings: s.Warnings})
 }
 
 // Decode reads what Encode wrote, without checking it again. A document of a
@@ -43,7 +44,7 @@ func Decode(text []byte) (*Stack, error) {
 	if e.Version != encodeVersion {
 		return nil, fmt.Errorf("cannot decode stack: version %d, this program reads %d", e.Version, encodeVersion)
 	}
-	s := &Stack{Project: &types.Project{}, Digests: e.Digests, Files: e.Files, Warnings: e.Warnings}
+	s := &Stack{Project: &types.Project{}, Digests: e.Digests, Files: e.Files, Sources: e.Sources, Warnings: e.Warnings}
 	if err := decodeValue(e.Project, reflect.ValueOf(s.Project).Elem()); err != nil {
 		return nil, fmt.Errorf("cannot decode stack: %w", err)
 	}

@@ -1,9 +1,12 @@
 package spec
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // File is one that a load read, or would have read if it were there.
@@ -19,12 +22,17 @@ func Within(dir, path string) bool {
 	return dir != "/" && (path == dir || strings.HasPrefix(path, dir+"/"))
 }
 
+// Home is the stack's folder, without links.
+func (s *Stack) Home() string {
+	if home, err := filepath.EvalSymlinks(s.WorkingDir); err == nil {
+		return home
+	}
+	return s.WorkingDir
+}
+
 // Outside are the files, by where links led, that lie outside the stack's folder.
 func (s *Stack) Outside() []string {
-	home, err := filepath.EvalSymlinks(s.WorkingDir)
-	if err != nil {
-		home = s.WorkingDir
-	}
+	home := s.Home()
 	var out []string
 	for _, f := range s.Files {
 		if f.Real != "" && !Within(home, f.Real) {
@@ -57,4 +65,52 @@ func (r *report) candidates(dir string, f family) {
 	for _, name := range slices.Concat(f.names, f.overrides) {
 		r.looks(filepath.Join(dir, name))
 	}
+}
+
+// bindSources tells where the sources of bind mounts lie.
+func bindSources(p *types.Project) []File {
+	out := []File{}
+	seen := map[string]bool{}
+	add := func(volumes []types.ServiceVolumeConfig) {
+		for _, v := range volumes {
+			if v.Type == types.VolumeTypeBind && filepath.IsAbs(v.Source) && !seen[v.Source] {
+				seen[v.Source] = true
+				out = append(out, File{Path: v.Source, Real: willBe(v.Source)})
+			}
+		}
+	}
+	for _, s := range p.AllServices() {
+		add(s.Volumes)
+		for _, h := range s.PreStart {
+			add(h.Volumes)
+		}
+	}
+	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}
+
+// willBe is where a path leads, or what is missing of it will be made.
+func willBe(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil || path == "/" || path == "." {
+		return real
+	}
+	return filepath.Join(willBe(filepath.Dir(path)), filepath.Base(path))
+}
+
+// Leads tells where a bind source lies now, without links. It must be where it was when
+// the stack was loaded, or in the stack's folder: who can write that could have put a
+// link there. One that nobody noted is taken as it is.
+func Leads(home string, sources []File, source string) (real string, err error) {
+	at := slices.IndexFunc(sources, func(f File) bool { return f.Path == source })
+	if at < 0 {
+		return "", nil
+	}
+	if real, err = filepath.EvalSymlinks(source); err != nil {
+		return "", err
+	}
+	if dir, err := filepath.EvalSymlinks(home); real == sources[at].Real || err == nil && Within(dir, real) {
+		return real, nil
+	}
+	return "", fmt.Errorf("%s leads to %s, outside the stack's folder, which it did not when the stack was brought up: run `stack up` if that is right", source, real)
 }

@@ -33,7 +33,7 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 	if !j.opts.NoEnvResolution {
 		st.Digests = fileDigests(p)
 	}
-	st.Files = j.report.located()
+	st.Files, st.Sources = j.report.located(), bindSources(p)
 	return st, nil
 }
 

@@ -15,6 +15,8 @@ type Stack struct {
 	Digests map[string]string
 	// Files are those that the load read or looked for; nil is unknown.
 	Files []File
+	// Sources are the sources of bind mounts; nil is unknown.
+	Sources []File
 	// Warnings are diagnostics that do not stop the load.
 	Warnings Diagnostics
 }

@@ -87,7 +87,7 @@ func compare(held, free liveAnswer) (load scheduler.LiveLoad, torn bool, err err
 	case err != nil:
 		return load, false, err
 	case same:
-		confined.Files = load.Stack.Files
+		confined.Files, confined.Sources = load.Stack.Files, load.Stack.Sources
 		load.Stack = confined
 	case len(free.Others) > 0:
 		load.Stack, load.NeedsUp = nil, true

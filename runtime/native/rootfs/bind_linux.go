@@ -34,6 +34,14 @@ func openSource(p *mount) (int, error) {
 	if pid, inside, ok := peerSource(p.Source); ok && p.subpath == "" {
 		return cloneInside(pid, inside, p.recursive)
 	}
+	if p.noLinks && p.subpath == "" {
+		source, err := openHow(unix.AT_FDCWD, p.Source, unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+		if err != nil {
+			return -1, err
+		}
+		defer unix.Close(source)
+		return cloneTree(source, "", p.recursive)
+	}
 	if p.subpath == "" {
 		return cloneTree(unix.AT_FDCWD, p.Source, p.recursive)
 	}

@@ -17,6 +17,7 @@ type options struct {
 	ridmap      bool
 	copyUp      bool
 	subpath     string
+	noLinks     bool     // the source's path may have none
 	data        []string // for the file system
 }
 
@@ -125,6 +126,8 @@ func (o *options) keyword(word string) bool {
 		o.idmap = true
 	case "ridmap":
 		o.idmap, o.ridmap = true, true
+	case "nosymlinks":
+		o.noLinks = true
 	case "tmpcopyup":
 		o.copyUp = true
 	case "defaults", "nocopy", "z", "Z", "consistent", "cached", "delegated":

@@ -1,12 +1,14 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"stack/runtime"
@@ -66,5 +68,27 @@ func TestRewrite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBindWithoutLinks: a link in the source's path is refused where that was asked
+// for, since somebody may have put it there a moment ago.
+func TestBindWithoutLinks(t *testing.T) {
+	c := newContainer(t, false)
+	c.overlayRoot(map[string]string{"v/": ""})
+	dir := c.layer("host", map[string]string{"real/file": "x", "link": "-> real"})
+	bind := func(source string) []specs.Mount {
+		return []specs.Mount{{Destination: "/v", Type: "bind", Source: dir + "/" + source, Options: []string{"rbind", "nosymlinks"}}}
+	}
+	c.setup.Mounts = bind("link")
+	if _, err := c.tryBuild(); !errors.Is(err, unix.ELOOP) {
+		t.Fatalf("a link was followed: %v", err)
+	}
+	d := newContainer(t, false)
+	d.overlayRoot(map[string]string{"v/": ""})
+	d.setup.Mounts = bind("real")
+	d.build()
+	if got := d.read("/v/file"); got != "x" {
+		t.Errorf("it reads %q", got)
 	}
 }
