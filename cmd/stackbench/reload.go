@@ -29,7 +29,8 @@ const (
 
 // reloadFile: s looks at what is synced into it from inside, w serves a page that it
 // reads when it starts. For docker compose %[1]s is an image of busybox.
-const reloadFile = `services:
+const reloadFile = `name: %[5]s
+services:
   s:
     image: %[1]q
     init: true
@@ -48,7 +49,7 @@ const reloadFile = `services:
 
 // reloadBench measures how saved files reach running replicas.
 type reloadBench struct {
-	dir, file string
+	dir, file, project string
 	// run is a command of the contender.
 	run   func(ctx context.Context, args ...string) *exec.Cmd
 	image string
@@ -72,7 +73,7 @@ func reload(ctx context.Context, s *stack, d *disk, o options) error {
 	if err != nil {
 		return err
 	}
-	b := &reloadBench{port: port, dir: s.dir, file: "stack.yaml", image: "rootfs:/", saves: o.saves, run: func(ctx context.Context, args ...string) *exec.Cmd {
+	b := &reloadBench{port: port, dir: s.dir, file: "stack.yaml", project: s.project, image: "rootfs:/", saves: o.saves, run: func(ctx context.Context, args ...string) *exec.Cmd {
 		return s.command(ctx, root, append([]string{"-p", s.project}, args...)...)
 	}}
 	t, err := b.measure(ctx)
@@ -160,7 +161,7 @@ func (b *reloadBench) prepare() error {
 	if b.port != 0 {
 		ports = fmt.Sprintf(`["127.0.0.1:%d:80"]`, b.port)
 	}
-	text := fmt.Sprintf(reloadFile, b.image, reloadReplicas, exe, ports)
+	text := fmt.Sprintf(reloadFile, b.image, reloadReplicas, exe, ports, b.project)
 	return errors.Join(err, b.write(b.file, text), b.write("page", "0"), b.write("src/page", "0 0"))
 }
 

@@ -45,7 +45,7 @@ func reloadBesideDocker(ctx context.Context, on *disk, ours reloadTimes) error {
 }
 
 func (c *compose) reload(ctx context.Context, ours reloadTimes) error {
-	b := &reloadBench{dir: c.dir, file: "docker-compose.yml", image: c.image, saves: composeSaves, run: func(ctx context.Context, args ...string) *exec.Cmd {
+	b := &reloadBench{dir: c.dir, file: "docker-compose.yml", project: c.project, image: c.image, saves: composeSaves, run: func(ctx context.Context, args ...string) *exec.Cmd {
 		args = append(append(c.program[1:len(c.program):len(c.program)], "-p", c.project), args...)
 		cmd := command(ctx, c.program[0], args...)
 		cmd.Dir, cmd.Env = c.dir, c.env
