@@ -25,7 +25,7 @@ var buildStackBuild = sync.OnceValue(func() error {
 	if os.Getenv("STACK_TEST_BIN") != "" {
 		return nil
 	}
-	return cmdtest.Build(binDir, nil, "stack/cmd/stack-build")
+	return cmdtest.Build(binDir, []string{"-trimpath"}, "stack/cmd/stack-build") // as make build: the compiler's cache has it
 })
 
 // baseImage NAME puts an image with busybox into the store, and sees that the build

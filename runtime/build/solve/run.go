@@ -102,6 +102,9 @@ func (r *run) one(ctx context.Context, q build.Request) (build.Result, error) {
 	if err != nil {
 		return build.Result{}, err
 	}
+	if r.job.Check {
+		return build.Result{}, r.check(ctx, q, contexts)
+	}
 	opt, err := options(q, contexts, r.job)
 	if err != nil {
 		return build.Result{}, err
