@@ -62,16 +62,6 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.MarkHidden("compatibility")
 }
 
-// load reads the stack file and prints its warnings.
-func (a *app) load(ctx context.Context) (*spec.Stack, error) {
-	st, err := spec.Load(ctx, a.specOptions())
-	if err != nil {
-		return nil, err
-	}
-	st.Warnings.Render(a.stderr, a.colors(a.stderr))
-	return st, nil
-}
-
 func (a *app) specOptions() spec.Options {
 	return spec.Options{
 		Files: a.files, Dir: a.dir, Project: a.project, EnvFiles: a.envFiles,
