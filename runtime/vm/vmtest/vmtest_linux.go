@@ -34,6 +34,10 @@ func Kernels(t testing.TB, repo string) string {
 	if reason := Missing(repo); reason != "" {
 		runtimetest.Skip(t, reason)
 	}
+	repo, err := filepath.Abs(repo)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cache := filepath.Join(repo, ".cache", "kernel")
 	deb := filepath.Join(cache, "linux-image.deb")
 	defer lock(t, filepath.Join(cache, "unpack.lock"))()
