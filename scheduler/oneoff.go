@@ -21,6 +21,7 @@ func (c *Controller) runOneOff(ctx context.Context, cmd Command, reply func(Repl
 		return err
 	}
 	deps := about.services
+	c.provide(cmd.Services[0])
 	if err := c.await(ctx, 0, func(time.Time) (bool, error) { return c.ready(deps, cmd.Services[0], cmd.NoDeps) }); err != nil {
 		return err
 	}
@@ -41,11 +42,26 @@ func (c *Controller) runOneOff(ctx context.Context, cmd Command, reply func(Repl
 	})
 }
 
-// ready reports whether the dependencies of a run are met.
+// provide has the networks and volumes of a service made, of which no replica need be
+// wanted.
+func (c *Controller) provide(service string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if svc, ok := c.want.Stack.Services[service]; ok {
+		c.want.addObjects(svc)
+	}
+}
+
+// ready reports whether what a run needs is there: its networks and volumes, and the
+// services that it depends on.
 func (c *Controller) ready(deps []string, service string, noDeps bool) (bool, error) {
 	done, err := c.settled(deps)
-	if err != nil || noDeps {
+	if err != nil {
 		return true, err
+	}
+	done = done && c.objectsReady(service)
+	if noDeps {
+		return done, nil
 	}
 	p := &planner{want: c.want, seen: c.observed(), now: c.Now(), ops: map[string]bool{}}
 	p.plan.Services = map[string]Status{}
@@ -53,14 +69,22 @@ func (c *Controller) ready(deps []string, service string, noDeps bool) (bool, er
 	if failed := p.plan.Services[service].Failed; failed != "" {
 		return true, errors.New(failed)
 	}
-	return done && ok && c.networksReady(service), nil
+	return done && ok, nil
 }
 
-// networksReady reports whether the service's networks exist.
-func (c *Controller) networksReady(service string) bool {
-	made := c.seenNetworks()
-	for _, key := range attachments(c.want.Stack.Services[service]) {
-		if made[key] == "" {
+// objectsReady reports whether the service's networks and volumes exist.
+func (c *Controller) objectsReady(service string) bool {
+	svc := c.want.Stack.Services[service]
+	networks := c.seenNetworks()
+	for _, key := range attachments(svc) {
+		if networks[key] == "" {
+			return false
+		}
+	}
+	volumes, _ := c.seenVolumes()
+	for _, m := range svc.Volumes {
+		v, named := c.want.Volumes[m.Source]
+		if _, made := volumes[v.Name]; named && !made && !v.External {
 			return false
 		}
 	}
