@@ -51,7 +51,7 @@ var rooms = map[string][]string{
 	"github.com/cilium/ebpf":           {"netns"},
 	"github.com/containerd/cgroups/v3": {"runtime/native"},
 	// 3 ms and 7 MB in every process that links it.
-	"github.com/moby/buildkit": {"runtime/build/builder", "runtime/build/solve", "cmd/stack-build"},
+	"github.com/moby/buildkit": {"runtime/build/builder", "runtime/build/solve", "cmd/stack-build", "scheduler/watch/infer"},
 	"golang.org/x/sys/unix":    {"runtime", "netns", "cmd/stackbench"},
 }
 
