@@ -76,6 +76,9 @@ func runCommit(ctx context.Context, a *app, o *commitOptions, of scheduler.Conta
 		o.Name = name[0]
 	}
 	o.Now = time.Now().UTC()
+	if a.isMachine(of.Store, of.Instance) {
+		return fmt.Errorf("container %s: %w", of.Name, errMachineFiles)
+	}
 	images, err := a.changeImages()
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 //
 //	exec:NAME  there is such a program
 //	idmap      the host's root file system can be id-mapped
+//	machines   virtual machines can be run
+//	registry   docker-registry and what goes with it is installed
+//	nginx      nginx is installed
 //	shop       the root file systems of examples/shop are at hand
 //	v1         cgroup v1, also hybrid
 //	realtime   with limits of real time
@@ -28,6 +31,8 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 		return haveMachines(t)
 	case "registry":
 		return haveRegistry()
+	case "nginx":
+		return havePrograms("nginx")
 	case "shop":
 		return shopRoots(t)
 	case "v1":
@@ -39,6 +44,19 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 		return strings.Contains(string(names), "bfq"), nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// havePrograms tells whether they are installed, as they must be in CI.
+func havePrograms(names ...string) (bool, error) {
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("STACK_TEST_STRICT") != "" {
+				return false, fmt.Errorf("%s is needed; .ci/deps installs it", name)
+			}
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func present(path string) bool {

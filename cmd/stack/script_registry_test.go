@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,15 +12,7 @@ import (
 // haveRegistry is the condition [registry]: what these scripts need is installed,
 // as it must be in CI.
 func haveRegistry() (bool, error) {
-	for _, p := range []string{"docker-registry", "htpasswd", "skopeo"} {
-		if _, err := exec.LookPath(p); err != nil {
-			if os.Getenv("STACK_TEST_STRICT") != "" {
-				return false, fmt.Errorf("%s is needed; .ci/deps installs it", p)
-			}
-			return false, nil
-		}
-	}
-	return true, nil
+	return havePrograms("docker-registry", "htpasswd", "skopeo")
 }
 
 // startRegistry NAME [tls] [USER:PASSWORD] runs a registry until the script ends

@@ -80,10 +80,8 @@ func TestConformance(t *testing.T) {
 // says the same.
 func differences() map[string]string {
 	const (
-		late  = "the guest's runtime refuses it, at start: until then only the hypervisor exists"
-		other = "what the host's /proc shows is the hypervisor"
-		alone = "a machine shares nothing with others"
-		own   = "the setting is of the guest's kernel, which is the machine's own"
+		late = "the guest's runtime refuses it, at start: until then only the hypervisor exists"
+		own  = "the setting is of the guest's kernel, which is the machine's own"
 	)
 	return map[string]string{
 		"process/rlimits": late,
