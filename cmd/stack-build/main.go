@@ -53,9 +53,11 @@ func runJob() error {
 	return solve.Run(ctx, job, os.Stdout, func(r build.Result) { encode.Encode(r) })
 }
 
+// logger is the server's. BuildKit warns of what is nobody's concern, as at the end of
+// each build that it is not traced, so of libraries only errors are told.
 func logger() *slog.Logger {
 	level := slog.LevelInfo
-	logrus.SetLevel(logrus.WarnLevel)
+	logrus.SetLevel(logrus.ErrorLevel)
 	if os.Getenv("STACK_DEBUG") != "" {
 		level = slog.LevelDebug
 		logrus.SetLevel(logrus.DebugLevel)

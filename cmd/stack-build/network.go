@@ -12,9 +12,6 @@ import (
 	"stack/runtime/build/builder"
 )
 
-// stepProject is what the network of builds belongs to. No stack can be called so.
-const stepProject = "_build"
-
 // stepNetwork connects RUN steps to a bridge with a way outside, which is made for
 // the first step that needs it and goes with the server.
 type stepNetwork struct {
@@ -40,19 +37,24 @@ func (n *stepNetwork) Attach(ctx context.Context, id string, pid int, outside bo
 		return host.Loopback(ctx, pid)
 	}
 	_, err = host.Attach(ctx, []netns.Endpoint{{
-		Container: id, Network: networkID(), IfName: "eth0", Default: true, Hostname: id[:12],
+		Container: id, Network: n.id(), IfName: "eth0", Default: true, Hostname: id[:12],
 	}}, pid)
 	return err
 }
 
-func networkID() string { return netns.NetworkID(stepProject, "default") }
+// project is what the network belongs to, another one for each state directory: links
+// and tables are the machine's, and the server of another STACK_ROOT must not take
+// them away with its own. No stack can be called so.
+func (n *stepNetwork) project() string { return "_build-" + netns.NetworkID(n.state, "builds") }
+
+func (n *stepNetwork) id() string { return netns.NetworkID(n.project(), "default") }
 
 // open is called with the bridge needed or not.
 func (n *stepNetwork) open(ctx context.Context, bridge bool) (*netns.Host, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.host == nil {
-		host, err := netns.Open(netns.Options{State: n.state, Project: stepProject, Log: n.log})
+		host, err := netns.Open(netns.Options{State: n.state, Project: n.project(), Log: n.log})
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +64,7 @@ func (n *stepNetwork) open(ctx context.Context, bridge bool) (*netns.Host, error
 		return n.host, nil
 	}
 	err := n.host.Apply(ctx, netns.Config{Networks: []netns.Network{{
-		ID: networkID(), Name: "build steps", Project: stepProject,
+		ID: n.id(), Name: "build steps", Project: n.project(),
 		Size: 64, Masquerade: true, Isolated: true,
 	}}})
 	if err != nil {
@@ -90,7 +92,7 @@ func (n *stepNetwork) inherit(ctx context.Context) error {
 		return err
 	}
 	all, err := host.List()
-	n.left = slices.ContainsFunc(all, func(o netns.Network) bool { return o.Project == stepProject })
+	n.left = slices.ContainsFunc(all, func(o netns.Network) bool { return o.Project == n.project() })
 	return err
 }
 

@@ -2,13 +2,10 @@ package build_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,10 +19,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"stack/runtime/build"
-	"stack/runtime/build/builder"
-	"stack/runtime/build/solve"
 	"stack/runtime/image"
-	"stack/runtime/native"
 )
 
 var update = flag.Bool("update", false, "write what was built as what is wanted")
@@ -50,6 +44,7 @@ func TestDockerfiles(t *testing.T) {
 // suite is a builder, with a store that has the image base:1.
 type suite struct {
 	machine build.Machine
+	program string
 	images  *image.Store
 	base    map[string]string // its tree
 }
@@ -63,8 +58,10 @@ func startBuilder(t *testing.T) *suite {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &suite{machine: build.Machine{
 		Run: filepath.Join(dir, "run"), Lib: filepath.Join(dir, "lib"), Images: filepath.Join(dir, "images"),
-		IDs: specs.LinuxIDMapping{HostID: 0x6e000000, Size: 65536},
+		Networks: filepath.Join(dir, "networks"),
+		IDs:      specs.LinuxIDMapping{HostID: 0x6e000000, Size: 65536}, Idle: time.Minute,
 	}}
+	s.program = buildProgram(t, dir)
 	for _, d := range []string{build.RunDir(s.machine), build.Dir(s.machine)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -85,37 +82,6 @@ func startBuilder(t *testing.T) *suite {
 	s.serve(t)
 	return s
 }
-
-// serve runs the builder in this process until the test ends.
-func (s *suite) serve(t *testing.T) {
-	dir := build.Dir(s.machine)
-	ctx, stop := context.WithCancel(context.Background())
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	c, err := builder.Open(ctx, builder.Options{
-		Dir: dir, Images: s.images, Network: noNetwork{}, IDs: s.machine.IDs, Log: log,
-		Runtime: native.New(native.Options{Root: filepath.Join(dir, "containers"), Log: log}),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(build.RunDir(s.machine), build.SocketName), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- builder.Serve(ctx, c, l, time.Minute) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-type noNetwork struct{}
-
-func (noNetwork) Attach(context.Context, string, int, bool) error { return nil }
-func (noNetwork) Detach(context.Context, string) error            { return nil }
 
 func (s *suite) check(t *testing.T, name string) {
 	a, err := txtar.ParseFile(name)
@@ -152,20 +118,14 @@ func (s *suite) check(t *testing.T, name string) {
 
 func (s *suite) build(t *testing.T, q build.Request) image.Image {
 	t.Helper()
-	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	var results []build.Result
-	job := build.Job{Version: build.Version, Machine: s.machine, Images: []build.Request{q}, Progress: "plain"}
-	err = solve.Run(t.Context(), job, out, func(r build.Result) { results = append(results, r) })
+	var out bytes.Buffer
+	job := build.Job{Machine: s.machine, Images: []build.Request{q}, Progress: "plain"}
+	results, err := build.Runner{Path: s.program, Out: &out, Err: t.Output()}.Run(t.Context(), job)
 	if err == nil {
 		err = build.Failure(results)
 	}
 	if err != nil {
-		said, _ := os.ReadFile(out.Name())
-		t.Fatalf("%v\n%s", err, said)
+		t.Fatalf("%v\n%s", err, out.Bytes())
 	}
 	img, err := s.images.Resolve(t.Context(), q.Tags[0], "")
 	if err != nil {
