@@ -10,34 +10,74 @@ import (
 
 // openChain opens the files that are newer than last (all when nil), oldest
 // first. Going up from the current file it cannot miss one: a rotation only
-// moves files up, ahead of it, where they are met again and recognised. The gap
-// that a rotation under way leaves is one number wide.
+// moves files up, ahead of it, where they are met again and recognised. Their order
+// is that of the last meetings: several rotations between two looks bring files up
+// that are newer than those met before. The gap that a rotation under way leaves is
+// one number wide, so two missing numbers are the end, unless they are the gaps of
+// two rotations.
 func openChain(path string, last fs.FileInfo) ([]*os.File, error) {
+	return scan(path, last, openLog)
+}
+
+func scan(path string, last fs.FileInfo, open func(string) (*os.File, fs.FileInfo, error)) ([]*os.File, error) {
 	var files []*os.File // newest first
 	var infos []fs.FileInfo
-	for n, missing := 0, 0; missing < 2; n++ {
-		f, info, err := openLog(rotated(path, n))
+	var newest place
+	for n, missing := 0, 0; ; n++ {
+		f, info, err := open(rotated(path, n))
 		if errors.Is(err, fs.ErrNotExist) {
-			missing++
+			if missing++; missing < 2 {
+				continue
+			}
+			now := newestPlace(path)
+			if now.same(newest) {
+				break
+			}
+			newest, missing = now, 0
 			continue
 		}
 		if err != nil {
 			closeAll(files)
 			return nil, err
 		}
-		missing = 0
+		if missing = 0; n < 2 && len(files) == 0 {
+			newest = place{n, info}
+		}
 		if last != nil && os.SameFile(last, info) {
 			f.Close()
 			break
 		}
-		if contains(infos, info) {
-			f.Close()
-			continue
+		if i := slices.IndexFunc(infos, func(met fs.FileInfo) bool { return os.SameFile(met, info) }); i >= 0 {
+			files[i].Close()
+			files, infos = slices.Delete(files, i, i+1), slices.Delete(infos, i, i+1)
 		}
 		files, infos = append(files, f), append(infos, info)
 	}
 	slices.Reverse(files)
 	return files, nil
+}
+
+// place is where the newest file is: current, or just rotated with none after it
+// yet. While it is the same no rotation has been completed.
+type place struct {
+	n    int
+	info fs.FileInfo // nil: neither is there
+}
+
+func newestPlace(path string) place {
+	for n := range 2 {
+		if info, err := os.Lstat(rotated(path, n)); err == nil {
+			return place{n, info}
+		}
+	}
+	return place{}
+}
+
+func (p place) same(as place) bool {
+	if p.info == nil || as.info == nil {
+		return p.info == nil && as.info == nil
+	}
+	return p.n == as.n && os.SameFile(p.info, as.info)
 }
 
 // successors returns the files written after cur, oldest first; all of them
@@ -65,15 +105,6 @@ func openLog(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
-}
-
-func contains(infos []fs.FileInfo, info fs.FileInfo) bool {
-	for _, i := range infos {
-		if os.SameFile(i, info) {
-			return true
-		}
-	}
-	return false
 }
 
 func closeAll(files []*os.File) {
