@@ -40,23 +40,28 @@ func (b *builder) beginning(own, end int) {
 	b.prctl("set the process's name", unix.PR_SET_NAME, b.String("stack-init"))
 	b.closeRange("close what was inherited", end, ^uint32(0), 0)
 	b.closeRange("mark descriptors close-on-exec", own, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	b.resetSignals()
+	b.signalMask(b.zeros)
+}
+
+// resetSignals gives all signals their default actions. Only SIGKILL and SIGSTOP
+// are refused, and all by a seccomp filter that does not know the system call.
+func (b *builder) resetSignals() {
 	number := b.Slot()
 	again, done := b.Here(), b.Label()
 	b.Compute(number, number, 0, ^uint64(0), stub.Int(1))
 	b.If(number, stub.Int(65), done)
-	b.Call("reset signals", unix.SYS_RT_SIGACTION, number, b.zeros, stub.Int(0), stub.Int(maskSize)).
-		Allow(unix.EINVAL).Else(again) // SIGKILL, SIGSTOP
+	b.Call("reset signals", unix.SYS_RT_SIGACTION, number, b.zeros, stub.Int(0), stub.Int(maskSize)).AllowAny()
 	b.Jump(again)
 	b.Place(done)
-	b.signalMask(b.zeros)
 }
 
 func (b *builder) closeRange(do string, first int, last uint32, flags int) {
 	b.Call(do, unix.SYS_CLOSE_RANGE, stub.Int(first), stub.Int(last), stub.Int(flags))
 }
 
-func (b *builder) signalMask(set stub.Addr) {
-	b.Call("set the signal mask", unix.SYS_RT_SIGPROCMASK, stub.Int(unix.SIG_SETMASK), set, stub.Int(0), stub.Int(maskSize))
+func (b *builder) signalMask(set stub.Addr) stub.Call {
+	return b.Call("set the signal mask", unix.SYS_RT_SIGPROCMASK, stub.Int(unix.SIG_SETMASK), set, stub.Int(0), stub.Int(maskSize))
 }
 
 // hide keeps other processes, of the container above all, from reading this one.

@@ -12,14 +12,16 @@ import (
 )
 
 // Launcher is the program that a foreign runtime executes instead of p's: it becomes
-// p's, after it has become a reaper if asked, and tells descriptor report what
-// failed. With wait it reads a byte from there before. It is to be descriptor image of
+// p's, with no signal ignored or blocked, after it has become a reaper if asked, and
+// tells descriptor report what failed. With wait it reads a byte from there before. It is to be descriptor image of
 // the process. steps are for Explain.
 func (f *Foreign) Launcher(p *specs.Process, init, wait bool, image, report int) (program *os.File, steps []byte, err error) {
 	b := newBuilder()
 	b.ReportTo(stub.Int(report))
 	b.prctl("set the process's name", unix.PR_SET_NAME, b.String("stack-init"))
 	b.hide()
+	b.resetSignals() // runc and crun leave those from 32 on as they are
+	b.signalMask(b.zeros).AllowAny()
 	b.closeRange("close the launcher", image, uint32(image), 0)
 	b.closeRange("mark descriptors close-on-exec", report, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
 	if wait {

@@ -188,6 +188,9 @@ func (s *suite) execRestrictions(t *testing.T) {
 	if !strings.HasPrefix(out, "50\n") || code == 0 {
 		t.Errorf("got %q, code %d", out, code)
 	}
+	ignoreSignal(t)
+	out, _ = s.execOutput(t, b, "sh", "-c", "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | sort -u")
+	expect(t, "ignored and blocked signals", out, "0000000000000000")
 }
 
 func (s *suite) execHostUser(t *testing.T) {

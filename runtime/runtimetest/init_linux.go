@@ -34,6 +34,7 @@ func (s *suite) initExit(t *testing.T) {
 
 // Signals reach the program, which is not pid 1 and so has the default actions.
 func (s *suite) initSignals(t *testing.T) {
+	ignoreSignal(t)
 	for script, c := range map[string]struct {
 		sig  syscall.Signal
 		code int
