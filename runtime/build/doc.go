@@ -3,7 +3,7 @@
 // BuildKit does the work, in a program of its own, stack-build, beside stack: linking
 // it costs 3 ms and 7 MB in every process, and a builder of its own outlives the
 // command that began it. This package is the side that links nothing of BuildKit: the
-// Job, and Run, which has one done. It may import runtime and runtime/image; the
+// Job, and Run, which has one done. It may import runtime, runtime/flock and runtime/image; the
 // other programs' parts are in its sub-packages:
 //
 //	stack, controller ── Run ─ Job (JSON on standard input) ─▶ stack-build run

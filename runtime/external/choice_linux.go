@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime"
+	"stack/runtime/statedir"
 )
 
 // Choice is a runtime of two: a Bundle that names an OCI runtime goes to Others, any
@@ -23,10 +23,10 @@ var _ runtime.Runtime = (*Choice)(nil)
 
 // Foreign says whether a container is one of Others.
 func (c *Choice) Foreign(id string) bool {
-	if checkID(id) != nil {
+	if statedir.CheckID(id) != nil {
 		return false
 	}
-	_, err := os.Lstat(filepath.Join(c.Others.Root, id))
+	_, err := os.Lstat(c.Others.root().Path(id))
 	return err == nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -102,16 +101,6 @@ func settleTerminal(master *os.File, uid uint32, size *unix.Winsize) error {
 		return fmt.Errorf("cannot settle a terminal: %w", err)
 	}
 	return nil
-}
-
-// hostID is what the host knows a container's id by.
-func hostID(id uint32, maps []specs.LinuxIDMapping) uint32 {
-	for _, m := range maps {
-		if id >= m.ContainerID && id-m.ContainerID < m.Size {
-			return m.HostID + id - m.ContainerID
-		}
-	}
-	return id
 }
 
 // passed is the one descriptor in a control message.

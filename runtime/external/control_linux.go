@@ -20,7 +20,7 @@ func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all b
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	return r.act(ctx, c, c.program.kill(id, sig, all), nil)
 }
 
@@ -30,7 +30,7 @@ func (r *Runtime) Pause(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	if err := r.act(ctx, c, []string{"pause", id}, nil); err != nil {
 		return err
 	}
@@ -43,11 +43,11 @@ func (r *Runtime) Resume(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	if err := r.act(ctx, c, []string{"resume", id}, nil); err != nil {
 		return err
 	}
-	if err := os.Remove(c.file(pausedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(c.Name(pausedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot record that container %s goes on: %w", id, err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (r *Runtime) Update(ctx context.Context, id string, limits *specs.LinuxReso
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	b, err := json.Marshal(limits)
 	if err != nil {
 		return fmt.Errorf("cannot encode limits: %w", err)
@@ -73,7 +73,7 @@ func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	if err != nil {
 		return runtime.Stats{}, err
 	}
-	defer c.close()
+	defer c.Close()
 	return r.Host.Stats(c.Cgroup)
 }
 
@@ -83,7 +83,7 @@ func (r *Runtime) Pids(ctx context.Context, id string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer c.Close()
 	return r.Host.Processes(c.Cgroup)
 }
 
@@ -93,6 +93,6 @@ func (r *Runtime) OOMEvents(ctx context.Context, id string) (<-chan struct{}, er
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer c.Close()
 	return r.Host.OOMEvents(ctx, c.Cgroup)
 }

@@ -44,7 +44,7 @@ func (r *Runtime) Create(ctx context.Context, b runtime.Bundle) (runtime.Created
 	if err != nil {
 		return runtime.Created{}, err
 	}
-	defer h.close()
+	defer h.Close()
 	c := &creating{Bundle: &b, runtime: r, home: h, program: program{path}}
 	defer c.close()
 	if err := c.create(ctx); err != nil {
@@ -105,7 +105,7 @@ func (c *creating) prepare(context.Context) (err error) {
 		}
 	}
 	if c.Spec.Process.Terminal {
-		c.console, err = listen(c.home.path)
+		c.console, err = listen(c.home.Path)
 		return err
 	}
 	return c.runtime.Host.OwnPipes(c.Spec.Process, c.record.UIDs, c.Stdin, c.Stdout, c.Stderr)
@@ -119,13 +119,13 @@ func (c *creating) fork(ctx context.Context) error {
 		return err
 	}
 	defer j.end()
-	j.words = c.program.create(c.home.path, c.ID, c.console.address(), len(c.ExtraFiles)+c.launcher.descriptors())
+	j.words = c.program.create(c.home.Path, c.ID, c.console.address(), len(c.ExtraFiles)+c.launcher.descriptors())
 	return c.runtime.Host.ThrowAway(func() (err error) {
-		c.staged, err = c.runtime.Host.Stage(ctx, c.Bundle, c.home.path, c.program.path)
+		c.staged, err = c.runtime.Host.Stage(ctx, c.Bundle, c.home.Path, c.program.path)
 		if err != nil {
 			return err
 		}
-		if err := c.home.writeJSON(configName, config(c.Bundle, c.staged, c.record, c.launcher.path())); err != nil {
+		if err := c.home.WriteJSON(configName, config(c.Bundle, c.staged, c.record, c.launcher.path())); err != nil {
 			return err
 		}
 		return c.run(ctx, j)
@@ -152,7 +152,7 @@ func (c *creating) run(ctx context.Context, j *job) error {
 		}
 		return j.failure(waited, "")
 	}
-	os.Remove(c.home.file(creatingName))
+	os.Remove(c.home.Name(creatingName))
 	return err
 }
 
@@ -165,13 +165,13 @@ func (c *creating) noteCreator(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.home.file(creatingName), fmt.Appendf(nil, "%d %d", cmd.Process.Pid, start), 0o600)
+	return os.WriteFile(c.home.Name(creatingName), fmt.Appendf(nil, "%d %d", cmd.Process.Pid, start), 0o600)
 }
 
 // identify finds the first process and its terminal.
 func (c *creating) identify(ctx context.Context) (err error) {
 	rec := c.record
-	if rec.Pid, err = readPid(c.home.file(pidName)); err != nil {
+	if rec.Pid, err = readPid(c.home.Name(pidName)); err != nil {
 		return fmt.Errorf("%s created container %s, but: %w", filepath.Base(c.program.path), c.ID, err)
 	}
 	if rec.StartTime, err = c.runtime.Host.StartTime(rec.Pid); err == nil {

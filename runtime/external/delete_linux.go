@@ -18,7 +18,7 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.Close()
 	rec, err := h.read()
 	if err != nil && !force {
 		return err
@@ -44,13 +44,13 @@ func (r *Runtime) lockToDelete(ctx context.Context, id string, force bool) (*hom
 	if err != nil {
 		return nil, err
 	}
-	defer h.close()
+	defer h.Close()
 	if err := h.mark(deletingName); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	locked, err := r.lock(ctx, id, unix.LOCK_EX)
 	if err != nil {
-		os.Remove(h.file(deletingName))
+		os.Remove(h.Name(deletingName))
 	}
 	return locked, err
 }
@@ -60,14 +60,14 @@ func (r *Runtime) lockToDelete(ctx context.Context, id string, force bool) (*hom
 // leaves is ours to remove.
 func (r *Runtime) destroy(ctx context.Context, h *home, rec *record) error {
 	if rec == nil {
-		return h.remove()
+		return h.Remove()
 	}
 	if err := r.killCreator(ctx, h); err != nil {
 		return err
 	}
 	var failed error
-	if h.has(stateName) {
-		_, failed = h.run(ctx, program{rec.Program}, program{rec.Program}.delete(h.id), nil)
+	if h.Has(stateName) {
+		_, failed = h.run(ctx, program{rec.Program}, program{rec.Program}.delete(h.ID), nil)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -77,23 +77,23 @@ func (r *Runtime) destroy(ctx context.Context, h *home, rec *record) error {
 		err = r.Host.KillProcess(ctx, rec.Pid, rec.StartTime)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot delete container %s: %w", h.id, err), failed)
+		return errors.Join(fmt.Errorf("cannot delete container %s: %w", h.ID, err), failed)
 	}
 	if failed != nil {
-		r.Log.Warn("a container is deleted, but its runtime failed to", "container", h.id, "error", failed)
+		r.Log.Warn("a container is deleted, but its runtime failed to", "container", h.ID, "error", failed)
 	}
-	return h.remove()
+	return h.Remove()
 }
 
 // killCreator ends a create whose caller died. It is dying, since it got a signal
 // with that thread's end, but may still be at work.
 func (r *Runtime) killCreator(ctx context.Context, h *home) error {
-	b, err := os.ReadFile(h.file(creatingName))
+	b, err := os.ReadFile(h.Name(creatingName))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read who creates container %s: %w", h.id, err)
+		return fmt.Errorf("cannot read who creates container %s: %w", h.ID, err)
 	}
 	var pid int
 	var start uint64

@@ -2,7 +2,7 @@
 // any program with their command line - so that they are like the native runtime's
 // to everybody else: the same files, networks, logs, exit codes and guarantees.
 //
-// It may import runtime. What the other program cannot do is lent by a Host, which
+// It may import runtime and runtime/statedir. What the other program cannot do is lent by a Host, which
 // package native implements: layers and id-mapped volumes, control groups, the
 // program that tells whether the user's could be executed.
 //

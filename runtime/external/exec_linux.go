@@ -28,8 +28,8 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	if err != nil {
 		return runtime.Process{}, err
 	}
-	defer c.close()
-	if c.has(deletingName) {
+	defer c.Close()
+	if c.Has(deletingName) {
 		return runtime.Process{}, fmt.Errorf("cannot execute in container %s, which is being deleted: %w", id, runtime.ErrNotRunning)
 	}
 	switch status, err := r.status(ctx, c.home, c.record); {
@@ -109,7 +109,7 @@ func (x *executing) describe() error {
 	if err != nil {
 		return fmt.Errorf("cannot describe a process: %w", err)
 	}
-	x.job.words = x.program.exec(x.job.dir, x.id, x.console.address(), len(x.ExtraFiles)+x.launcher.descriptors())
+	x.job.words = x.program.exec(x.job.dir, x.ID, x.console.address(), len(x.ExtraFiles)+x.launcher.descriptors())
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (x *executing) settle(master *os.File) error {
 	if box := x.Process.ConsoleSize; box != nil {
 		size = &unix.Winsize{Row: uint16(box.Height), Col: uint16(box.Width)}
 	}
-	return settleTerminal(master, hostID(x.Process.User.UID, x.UIDs), size)
+	return settleTerminal(master, runtime.HostID(x.Process.User.UID, x.UIDs), size)
 }
 
 // socketPair makes two ends of packets, ours with deadlines.
@@ -232,7 +232,7 @@ func (x *executing) abandon(p *runtime.Process) {
 	}
 	go func() { // in a container that was paused meanwhile it dies when that goes on
 		if _, err := (runtime.Process{Pid: x.proxy}).Wait(); err != nil {
-			x.runtime.Log.Warn("cannot wait for the parent of a process", "container", x.id, "error", err)
+			x.runtime.Log.Warn("cannot wait for the parent of a process", "container", x.ID, "error", err)
 		}
 	}()
 }

@@ -22,7 +22,7 @@ func (r *Runtime) First(ctx context.Context, id string) (First, error) {
 	if err != nil {
 		return First{}, err
 	}
-	defer c.close()
+	defer c.Close()
 	if c.program.gvisor() {
 		return First{}, fmt.Errorf("the files of container %s are inside its sandbox", id)
 	}

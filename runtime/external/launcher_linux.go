@@ -68,7 +68,7 @@ func (l *launcher) close() {
 
 // makeReport makes the FIFO that a starter reads, and opens it for the launcher.
 func (h *home) makeReport() (*os.File, error) {
-	if err := unix.Mkfifo(h.file(reportName), 0o600); err != nil {
+	if err := unix.Mkfifo(h.Name(reportName), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	reader, err := h.openReport() // or the writer's open would wait for one
@@ -76,7 +76,7 @@ func (h *home) makeReport() (*os.File, error) {
 		return nil, err
 	}
 	defer reader.Close()
-	f, err := os.OpenFile(h.file(reportName), os.O_WRONLY, 0)
+	f, err := os.OpenFile(h.Name(reportName), os.O_WRONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a pipe: %w", err)
 	}
@@ -84,7 +84,7 @@ func (h *home) makeReport() (*os.File, error) {
 }
 
 func (h *home) openReport() (*os.File, error) {
-	f, err := os.OpenFile(h.file(reportName), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(h.Name(reportName), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a pipe: %w", err)
 	}

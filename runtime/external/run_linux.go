@@ -25,7 +25,7 @@ type job struct {
 }
 
 func (h *home) newJob(p program) (*job, error) {
-	dir, err := os.MkdirTemp(h.path, "job-*")
+	dir, err := os.MkdirTemp(h.Path, "job-*")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a directory for a command: %w", err)
 	}
@@ -35,7 +35,7 @@ func (h *home) newJob(p program) (*job, error) {
 func (j *job) end() { os.RemoveAll(j.dir) }
 
 func (j *job) argv() []string {
-	return j.program.argv(j.home.path, filepath.Join(j.dir, logName), j.words...)
+	return j.program.argv(j.home.Path, filepath.Join(j.dir, logName), j.words...)
 }
 
 // command is j's with what all have: a group of its own, since a Ctrl-C is not for
@@ -79,7 +79,7 @@ func (j *job) failure(err error, complaint string) error {
 	if text != "" {
 		err = &commandError{text, err}
 	}
-	return fmt.Errorf("%s cannot %s container %s: %w", filepath.Base(j.program.path), j.words[0], j.id, err)
+	return fmt.Errorf("%s cannot %s container %s: %w", filepath.Base(j.program.path), j.words[0], j.ID, err)
 }
 
 // commandError is a program's own message about its failure.

@@ -45,9 +45,11 @@ type container struct {
 // container opens a container under a lock, or without one if how is 0. The caller
 // closes it. One that is not complete is ErrNotRunning.
 func (r *Runtime) container(ctx context.Context, id string, how int) (*container, error) {
-	h, err := r.open(id)
-	if err == nil && how != 0 {
-		h.close()
+	var h *home
+	var err error
+	if how == 0 {
+		h, err = r.open(id)
+	} else {
 		h, err = r.lock(ctx, id, how)
 	}
 	if err != nil {
@@ -58,7 +60,7 @@ func (r *Runtime) container(ctx context.Context, id string, how int) (*container
 		err = fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
 	}
 	if err != nil {
-		h.close()
+		h.Close()
 		return nil, err
 	}
 	return &container{h, rec, program{rec.Program}}, nil
@@ -71,7 +73,7 @@ func (r *Runtime) live(ctx context.Context, id string, how int) (*container, err
 		return nil, err
 	}
 	if !r.alive(c.record) {
-		c.close()
+		c.Close()
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
 	}
 	return c, nil
@@ -91,7 +93,7 @@ func (r *Runtime) alive(rec *record) bool {
 func (r *Runtime) act(ctx context.Context, c *container, words []string, input []byte) error {
 	_, err := c.run(ctx, c.program, words, input)
 	if err != nil && ctx.Err() == nil && !r.alive(c.record) {
-		return errors.Join(fmt.Errorf("%w: %s", runtime.ErrNotRunning, c.id), err)
+		return errors.Join(fmt.Errorf("%w: %s", runtime.ErrNotRunning, c.ID), err)
 	}
 	return err
 }

@@ -17,8 +17,8 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	if c.has(startedName) {
+	defer c.Close()
+	if c.Has(startedName) {
 		return fmt.Errorf("container %s has been started already", id)
 	}
 	var report *os.File

@@ -3,12 +3,9 @@ package external
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"stack/runtime"
 )
@@ -19,36 +16,13 @@ func (r *Runtime) State(ctx context.Context, id string) (runtime.State, error) {
 	if err != nil {
 		return runtime.State{}, err
 	}
-	defer h.close()
+	defer h.Close()
 	return r.state(ctx, h)
 }
 
-// List implements runtime.Runtime. A container that vanishes meanwhile is not in the
-// list; one whose record cannot be read is an error beside the others.
+// List implements runtime.Runtime.
 func (r *Runtime) List(ctx context.Context) ([]runtime.State, error) {
-	entries, err := os.ReadDir(r.Root)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot list containers: %w", err)
-	}
-	var list []runtime.State
-	var failed []error
-	for _, e := range entries {
-		if !e.IsDir() || checkID(e.Name()) != nil {
-			continue
-		}
-		s, err := r.State(ctx, e.Name())
-		switch {
-		case errors.Is(err, runtime.ErrNotFound):
-		case err != nil:
-			failed = append(failed, err)
-		default:
-			list = append(list, s)
-		}
-	}
-	return list, errors.Join(failed...)
+	return r.root().List(func(id string) (runtime.State, error) { return r.State(ctx, id) })
 }
 
 func (r *Runtime) state(ctx context.Context, h *home) (runtime.State, error) {
@@ -56,9 +30,9 @@ func (r *Runtime) state(ctx context.Context, h *home) (runtime.State, error) {
 	if err != nil {
 		return runtime.State{}, err
 	}
-	s := runtime.State{ID: h.id, Bundle: h.path}
+	s := runtime.State{ID: h.ID, Bundle: h.Path}
 	if rec == nil || rec.Pid == 0 {
-		s.Status = h.unfinished()
+		s.Status = h.Unfinished()
 		return s, nil
 	}
 	s.Created, s.Annotations, s.UserNS = rec.Created, rec.Annotations, rec.UserNS
@@ -75,21 +49,11 @@ func (r *Runtime) state(ctx context.Context, h *home) (runtime.State, error) {
 	return s, nil
 }
 
-// unfinished is the status of a container without a recorded process: creating while
-// its creator holds the lock, dead after.
-func (h *home) unfinished() runtime.Status {
-	if err := unix.Flock(int(h.dir.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return runtime.Creating
-	}
-	unix.Flock(int(h.dir.Fd()), unix.LOCK_UN)
-	return runtime.Stopped
-}
-
 func (r *Runtime) status(ctx context.Context, h *home, rec *record) (runtime.Status, error) {
 	if !r.alive(rec) {
 		return runtime.Stopped, nil
 	}
-	if !h.has(startedName) {
+	if !h.Has(startedName) {
 		if status, err := h.ask(ctx, program{rec.Program}); err != nil || status != runtime.Running {
 			if err != nil && !r.alive(rec) {
 				return runtime.Stopped, nil
@@ -97,7 +61,7 @@ func (r *Runtime) status(ctx context.Context, h *home, rec *record) (runtime.Sta
 			return status, err
 		}
 	}
-	if h.has(pausedName) || r.Host.Frozen(rec.Cgroup) {
+	if h.Has(pausedName) || r.Host.Frozen(rec.Cgroup) {
 		return runtime.Paused, nil
 	}
 	return runtime.Running, nil
@@ -105,13 +69,13 @@ func (r *Runtime) status(ctx context.Context, h *home, rec *record) (runtime.Sta
 
 // ask runs the program's state.
 func (h *home) ask(ctx context.Context, p program) (runtime.Status, error) {
-	out, err := h.run(ctx, p, []string{"state", h.id}, nil)
+	out, err := h.run(ctx, p, []string{"state", h.ID}, nil)
 	if err != nil {
 		return "", err
 	}
 	var s specs.State
 	if err := json.Unmarshal(out, &s); err != nil {
-		return "", fmt.Errorf("cannot read the state of container %s: %w", h.id, err)
+		return "", fmt.Errorf("cannot read the state of container %s: %w", h.ID, err)
 	}
 	return runtime.Status(s.Status), nil
 }

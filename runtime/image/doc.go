@@ -5,7 +5,7 @@
 // copy-on-write), oci:PATH[:TAG] (an OCI image layout), docker-archive:FILE[:TAG]
 // (what `docker save` writes), sha256:HEX (an image of the store) and otherwise a
 // registry's. Like skopeo, the first colon after the scheme ends the path. It may
-// import runtime and its own sub-packages. Layers are unpacked once,
+// import runtime, runtime/flock and its own sub-packages. Layers are unpacked once,
 // content-addressed, and shared.
 //
 //	registry ── Pull ─▶ blobs ─┬─▶ ensureLayers ─ Apply ─▶ layers, record

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime/flock"
 )
 
 // lockFile takes the flock of the file name, which it makes if need be; closing
@@ -19,39 +21,9 @@ func lockFile(ctx context.Context, name string, exclusive bool) (*os.File, error
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}
-	if err := flock(ctx, f, how); err != nil {
+	if err := flock.Wait(ctx, f, how); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("cannot lock %s: %w", name, err)
 	}
 	return f, nil
-}
-
-// flock closes f unless it succeeds. A wait that ctx cuts short goes on in the
-// background and releases the lock as soon as it has it.
-func flock(ctx context.Context, f *os.File, how int) error {
-	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err == nil {
-		return nil
-	}
-	done := make(chan error, 1)
-	go func() { done <- flockWait(f, how) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			f.Close()
-		}
-		return err
-	case <-ctx.Done():
-		go func() {
-			<-done
-			f.Close()
-		}()
-		return ctx.Err()
-	}
-}
-
-func flockWait(f *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ func (r *Runtime) Create(ctx context.Context, b runtime.Bundle) (runtime.Created
 	if err != nil {
 		return runtime.Created{}, err
 	}
-	defer h.close()
+	defer h.Close()
 	c := &creating{Bundle: &b, runtime: r, home: h}
 	defer c.close()
 	if err := c.create(ctx); err != nil {
@@ -312,7 +311,7 @@ func (c *creating) release(ctx context.Context) (err error) {
 	rec.Control, rec.Listener = c.child.controlInode, c.child.listenInode
 	rec.Filter = c.plan.program.filter
 	if len(rec.Poststart) > 0 {
-		if err := os.WriteFile(filepath.Join(c.home.path, poststartName), nil, 0o600); err != nil {
+		if err := os.WriteFile(c.home.Name(poststartName), nil, 0o600); err != nil {
 			return fmt.Errorf("cannot record that there are hooks: %w", err)
 		}
 	}
@@ -348,7 +347,7 @@ func (c *creating) undo() error {
 	if err != nil {
 		return err // the record stays, for Delete
 	}
-	if err := c.home.remove(); err != nil || !c.hooked {
+	if err := c.home.Remove(); err != nil || !c.hooked {
 		return err
 	}
 	return c.record.afterwards(context.Background())

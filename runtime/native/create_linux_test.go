@@ -154,7 +154,7 @@ func TestCloneIntoCgroup(t *testing.T) {
 	}
 	pid := c.child.pid
 	c.close()
-	h.close()
+	h.Close()
 	in.Close()
 	inGroup := func(pid int) {
 		t.Helper()
@@ -269,7 +269,7 @@ func TestLayersAreShared(t *testing.T) {
 // A start that succeeds costs no reading of the record.
 func TestStartNeedsNoRecord(t *testing.T) {
 	m := create(t, runtimetest.Spec(runtimetest.Busybox(t), "sleep", "1000"))
-	record := m.path(m.id) + "/" + recordName
+	record := m.root.Path(m.id) + "/" + recordName
 	check(t, os.Rename(record, record+".away"))
 	check(t, m.Start(context.Background(), m.id))
 	check(t, os.Rename(record+".away", record))

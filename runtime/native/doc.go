@@ -1,9 +1,9 @@
 // Package native runs containers with the kernel's own means: namespaces,
 // cgroups, seccomp, and a first process that is not a program of the host.
 //
-// It may import runtime and its own sub-packages: stub (the first process),
-// rootfs (mounts), cgroup (limits), seccomp (profiles). x/sys/unix appears only
-// in _linux.go files.
+// It may import runtime, runtime/statedir (the containers' directories) and its own
+// sub-packages: stub (the first process), rootfs (mounts), cgroup (limits), seccomp
+// (profiles). x/sys/unix appears only in _linux.go files.
 //
 // # Create
 //

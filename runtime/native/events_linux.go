@@ -13,7 +13,7 @@ func (r *Runtime) Ended(ctx context.Context, id string) (<-chan struct{}, error)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer l.Close()
 	pidfd, err := openProcess(l.Pid, l.StartTime)
 	if err != nil {
 		return nil, err
@@ -34,6 +34,6 @@ func (r *Runtime) OOMEvents(ctx context.Context, id string) (<-chan struct{}, er
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer l.Close()
 	return l.group.OOMEvents(ctx)
 }

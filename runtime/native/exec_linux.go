@@ -29,7 +29,7 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	}
 	x := &executing{live: l, Exec: e, keyring: r.sharedKeyring, log: r.log}
 	err = x.fork()
-	l.close()
+	l.Close()
 	if err == nil {
 		err = x.control.finish(ctx)
 	}
@@ -55,9 +55,9 @@ func (x *executing) fork() (err error) {
 	case err != nil:
 		return err
 	case status == runtime.Paused: // the process would freeze on its way
-		return fmt.Errorf("cannot execute in container %s: %w", x.id, runtime.ErrPaused)
+		return fmt.Errorf("cannot execute in container %s: %w", x.ID, runtime.ErrPaused)
 	case status != runtime.Running:
-		return fmt.Errorf("cannot execute in container %s: %w", x.id, runtime.ErrNotRunning)
+		return fmt.Errorf("cannot execute in container %s: %w", x.ID, runtime.ErrNotRunning)
 	}
 	if x.init, err = openProcess(x.Pid, x.StartTime); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (x *executing) fork() (err error) {
 	defer theirs.Close()
 	x.control = ours
 	p := stubProcess{
-		image: image, dirs: []string{x.path, os.TempDir(), "/dev/shm", "/var/tmp"},
+		image: image, dirs: []string{x.Path, os.TempDir(), "/dev/shm", "/var/tmp"},
 		files: append(all, theirs, x.init), keyring: x.keyring, prepare: x.enter,
 	}
 	dir, err := x.group.Dir()
@@ -93,7 +93,7 @@ func (x *executing) fork() (err error) {
 	}
 	x.pid, x.pidfd, err = p.fork()
 	if err != nil && ended(x.init) {
-		return fmt.Errorf("cannot execute in container %s: %w", x.id, runtime.ErrNotRunning)
+		return fmt.Errorf("cannot execute in container %s: %w", x.ID, runtime.ErrNotRunning)
 	}
 	return err
 }
@@ -222,6 +222,6 @@ func (x *executing) abandon() {
 		reap(x.pid)
 		return
 	}
-	x.log.Warn("a process executed in a container does not end yet", "container", x.id, "pid", x.pid, "error", err)
+	x.log.Warn("a process executed in a container does not end yet", "container", x.ID, "pid", x.pid, "error", err)
 	go reap(x.pid)
 }

@@ -111,7 +111,7 @@ func (c *creating) forkStages(ctx context.Context, p *firstProcess, image []byte
 
 // stubDirs are where a stub is put that cannot be in memory.
 func (c *creating) stubDirs() []string {
-	return []string{c.home.path, os.TempDir(), "/dev/shm", "/var/tmp"}
+	return []string{c.home.Path, os.TempDir(), "/dev/shm", "/var/tmp"}
 }
 
 // meet takes over the second stage and maps its ids.
@@ -187,7 +187,7 @@ func parseMap(text string) ([]specs.LinuxIDMapping, error) {
 // /dev/stdout could not be opened by one who is not root. Other files keep their
 // owner: they are the caller's.
 func ownPipes(uid uint32, maps []specs.LinuxIDMapping, files ...*os.File) error {
-	host := hostID(uid, maps)
+	host := runtime.HostID(uid, maps)
 	for _, f := range files {
 		if f == nil {
 			continue
@@ -204,16 +204,6 @@ func ownPipes(uid uint32, maps []specs.LinuxIDMapping, files ...*os.File) error 
 		}
 	}
 	return nil
-}
-
-// hostID maps an id of the container; without maps, or beyond them, it is itself.
-func hostID(id uint32, maps []specs.LinuxIDMapping) uint32 {
-	for _, m := range maps {
-		if id >= m.ContainerID && id-m.ContainerID < m.Size {
-			return m.HostID + id - m.ContainerID
-		}
-	}
-	return id
 }
 
 // collect takes the special mounts, up to ready.

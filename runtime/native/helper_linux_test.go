@@ -125,7 +125,7 @@ func finishHere(r *Runtime, id string, created runtime.Created) error {
 // startHelper starts the helper and reads its first line.
 func startHelper(t *testing.T, r *Runtime, rootfs, id, point string, flags uintptr) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "helper", r.root, rootfs, id, point)
+	cmd := exec.Command("/proc/self/exe", "helper", string(r.root), rootfs, id, point)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 	cmd.Stderr = os.Stderr
 	in, keep, err := os.Pipe() // open as long as the test

@@ -17,7 +17,7 @@ func (r *Runtime) Pause(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	return l.group.Freeze()
 }
 
@@ -27,7 +27,7 @@ func (r *Runtime) Resume(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	return l.group.Thaw()
 }
 
@@ -37,7 +37,7 @@ func (r *Runtime) Update(ctx context.Context, id string, limits *specs.LinuxReso
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	return l.group.Update(withDefaultDevices(limits))
 }
 
@@ -47,7 +47,7 @@ func (r *Runtime) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	if err != nil {
 		return runtime.Stats{}, err
 	}
-	defer l.close()
+	defer l.Close()
 	if r.stats == nil {
 		return runtime.Stats{}, errors.New("this program was built without statistics")
 	}
@@ -65,7 +65,7 @@ func (r *Runtime) Pids(ctx context.Context, id string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer l.Close()
 	return l.group.Pids()
 }
 
@@ -77,7 +77,7 @@ func (r *Runtime) reading(id string) (*live, error) {
 	}
 	l, err := h.live()
 	if err != nil {
-		h.close()
+		h.Close()
 		return nil, err
 	}
 	return l, nil

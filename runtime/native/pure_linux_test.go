@@ -82,7 +82,7 @@ func TestSearchPath(t *testing.T) {
 func TestHostID(t *testing.T) {
 	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 10}, {ContainerID: 50, HostID: 7, Size: 1}}
 	for id, want := range map[uint32]uint32{0: 1000, 9: 1009, 10: 10, 50: 7} {
-		if got := hostID(id, maps); got != want {
+		if got := runtime.HostID(id, maps); got != want {
 			t.Errorf("%d: got %d, want %d", id, got, want)
 		}
 	}

@@ -2,7 +2,6 @@ package native
 
 import (
 	"context"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -13,18 +12,11 @@ import (
 // Rewrite gives files of a running container's Bundle new contents, and returns the
 // targets of those that had others. Owner and mode stay. See rootfs.Rewrite.
 func (r *Runtime) Rewrite(_ context.Context, id string, files []runtime.File) ([]string, error) {
-	h, err := r.open(id)
+	h, rec, err := r.recorded(id)
 	if err != nil {
 		return nil, err
 	}
-	defer h.close()
-	rec, err := h.read()
-	if err != nil {
-		return nil, err
-	}
-	if rec == nil {
-		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
-	}
+	defer h.Close()
 	namespace, err := openProc(rec.Pid, rec.StartTime, "ns/mnt", unix.O_RDONLY)
 	if err != nil {
 		return nil, err

@@ -39,18 +39,11 @@ func openBare(pid int, start uint64) (*os.File, error) {
 }
 
 func (r *Runtime) tree(id string, open func(pid int, start uint64) (*os.File, error)) (*transfer.Root, error) {
-	h, err := r.open(id)
+	h, rec, err := r.recorded(id)
 	if err != nil {
 		return nil, err
 	}
-	defer h.close()
-	rec, err := h.read()
-	if err != nil {
-		return nil, err
-	}
-	if rec == nil {
-		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, id)
-	}
+	defer h.Close()
 	root, err := open(rec.Pid, rec.StartTime)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the root of container %s: %w", id, err)

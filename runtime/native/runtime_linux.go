@@ -5,6 +5,7 @@ import (
 
 	"stack/runtime"
 	"stack/runtime/native/rootfs"
+	"stack/runtime/statedir"
 )
 
 // Options configure a Runtime.
@@ -28,7 +29,7 @@ type Options struct {
 
 // Runtime implements runtime.Runtime.
 type Runtime struct {
-	root          string
+	root          statedir.Root
 	cloneParent   bool
 	noPivot       bool
 	sharedKeyring bool
@@ -46,7 +47,7 @@ func New(o Options) *Runtime {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Runtime{
-		root: o.Root, cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring,
+		root: statedir.Root(o.Root), cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring,
 		stats: o.Stats, log: o.Log,
 	}
 }

@@ -30,7 +30,7 @@ func (r *Runtime) live(ctx context.Context, id string, lock int) (*live, error) 
 	}
 	l, err := h.live()
 	if err != nil {
-		h.close()
+		h.Close()
 		return nil, err
 	}
 	return l, nil
@@ -42,14 +42,14 @@ func (h *home) live() (*live, error) {
 		return nil, err
 	}
 	if rec == nil {
-		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.id)
+		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.ID)
 	}
 	if ok, err := alive(rec.Pid, rec.StartTime); err != nil || !ok {
-		return nil, errors.Join(err, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.id))
+		return nil, errors.Join(err, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.ID))
 	}
 	group, err := rec.group()
 	if err == nil && group == nil {
-		err = fmt.Errorf("cannot find the cgroup of container %s: %w", h.id, cgroup.ErrNotFound)
+		err = fmt.Errorf("cannot find the cgroup of container %s: %w", h.ID, cgroup.ErrNotFound)
 	}
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all b
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	if all && sig == unix.SIGKILL {
 		return l.group.Kill()
 	}
@@ -89,7 +89,7 @@ func (r *Runtime) killRest(ctx context.Context, id string, sig syscall.Signal, d
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.Close()
 	rec, err := h.read()
 	if err != nil || rec == nil {
 		return errors.Join(dead, err)
@@ -149,13 +149,13 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.Close()
 	rec, err := h.read()
 	if err != nil && !force {
 		return err
 	}
 	if rec == nil {
-		return h.remove()
+		return h.Remove()
 	}
 	group, err := rec.group()
 	if err != nil {
@@ -172,7 +172,7 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	if err := rec.destroy(ctx, group); err != nil {
 		return fmt.Errorf("cannot delete container %s: %w", id, err)
 	}
-	if err := h.remove(); err != nil {
+	if err := h.Remove(); err != nil {
 		return err
 	}
 	if err := rec.afterwards(ctx); err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -23,7 +22,7 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.Close()
 	conn, err := h.dial()
 	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT) {
 		return h.notWaiting()
@@ -49,7 +48,7 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 
 // started runs the poststart hooks. When one fails the container is stopped.
 func (r *Runtime) started(ctx context.Context, h *home) error {
-	if unix.Access(filepath.Join(h.path, poststartName), unix.F_OK) != nil {
+	if !h.Has(poststartName) {
 		return nil
 	}
 	rec, err := h.read()
@@ -75,10 +74,10 @@ func (h *home) notWaiting() error {
 	}
 	if rec != nil {
 		if ok, _ := alive(rec.Pid, rec.StartTime); ok {
-			return fmt.Errorf("container %s has been started already", h.id)
+			return fmt.Errorf("container %s has been started already", h.ID)
 		}
 	}
-	return fmt.Errorf("cannot start container %s: %w", h.id, runtime.ErrNotRunning)
+	return fmt.Errorf("cannot start container %s: %w", h.ID, runtime.ErrNotRunning)
 }
 
 // explain names the step that failed. The record is read only here: a start that

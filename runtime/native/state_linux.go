@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"stack/runtime"
 	"stack/runtime/native/cgroup"
 )
@@ -18,36 +16,13 @@ func (r *Runtime) State(_ context.Context, id string) (runtime.State, error) {
 	if err != nil {
 		return runtime.State{}, err
 	}
-	defer h.close()
+	defer h.Close()
 	return h.state()
 }
 
-// List implements runtime.Runtime. A container that vanishes meanwhile is not in
-// the list; one whose record cannot be read is an error beside the others.
+// List implements runtime.Runtime.
 func (r *Runtime) List(ctx context.Context) ([]runtime.State, error) {
-	entries, err := os.ReadDir(r.root)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot list containers: %w", err)
-	}
-	var list []runtime.State
-	var failed []error
-	for _, e := range entries {
-		if !e.IsDir() || validateID(e.Name()) != nil {
-			continue
-		}
-		s, err := r.State(ctx, e.Name())
-		switch {
-		case errors.Is(err, runtime.ErrNotFound):
-		case err != nil:
-			failed = append(failed, err)
-		default:
-			list = append(list, s)
-		}
-	}
-	return list, errors.Join(failed...)
+	return r.root.List(func(id string) (runtime.State, error) { return r.State(ctx, id) })
 }
 
 func (h *home) state() (runtime.State, error) {
@@ -55,9 +30,9 @@ func (h *home) state() (runtime.State, error) {
 	if err != nil {
 		return runtime.State{}, err
 	}
-	s := runtime.State{ID: h.id, Bundle: h.path}
+	s := runtime.State{ID: h.ID, Bundle: h.Path}
 	if rec == nil {
-		s.Status = h.unfinished()
+		s.Status = h.Unfinished()
 		return s, nil
 	}
 	s.Created, s.Annotations, s.UserNS = rec.Created, rec.Annotations, rec.UserNS
@@ -81,20 +56,10 @@ func (h *home) state() (runtime.State, error) {
 	return s, nil
 }
 
-// unfinished is the status of a container without a recorded process: creating
-// while its creator holds the lock, dead after.
-func (h *home) unfinished() runtime.Status {
-	if err := unix.Flock(int(h.dir.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return runtime.Creating
-	}
-	unix.Flock(int(h.dir.Fd()), unix.LOCK_UN)
-	return runtime.Stopped
-}
-
 // status asks the kernel: what the first process holds tells how far it is.
 func (h *home) status(rec *record, group *cgroup.Group) (runtime.Status, error) {
 	if rec.Pid == 0 {
-		return h.unfinished(), nil
+		return h.Unfinished(), nil
 	}
 	waiting := holds(rec.Pid, listenFD+rec.ExtraFiles, rec.Listener)
 	creating := waiting && holds(rec.Pid, controlFD+rec.ExtraFiles, rec.Control)

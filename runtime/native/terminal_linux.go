@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime"
 )
 
 // terminal is a pseudo-terminal of the container.
@@ -90,7 +92,7 @@ func (x *executing) openPeer(master *os.File) (*os.File, error) {
 		return nil, errno
 	}
 	f := os.NewFile(peer, "tty")
-	if err := f.Chown(int(hostID(x.Process.User.UID, x.UIDs)), -1); err != nil {
+	if err := f.Chown(int(runtime.HostID(x.Process.User.UID, x.UIDs)), -1); err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -4,29 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime"
+	"stack/runtime/statedir"
 )
-
-// maxID bounds an ID: it is a file's name.
-const maxID = 255
-
-func validateID(id string) error {
-	foreign := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+.-", r)
-	}
-	if id == "" || len(id) > maxID || strings.ContainsFunc(id, foreign) || id == "." || id == ".." {
-		return fmt.Errorf("invalid container ID %q", id)
-	}
-	return nil
-}
 
 // validate refuses what this runtime would otherwise have to ignore.
 func validate(b runtime.Bundle) error {
-	if err := validateID(b.ID); err != nil {
+	if err := statedir.CheckID(b.ID); err != nil {
 		return err
 	}
 	s := b.Spec

@@ -1,7 +1,7 @@
 // Package shim is the small process that stays when everything else of a stack
 // dies: the parent of its containers and of its controller, one per stack.
 //
-// It imports runtime and runtime/log only, and no package with costly
+// It imports runtime, runtime/flock and runtime/log only, and no package with costly
 // initialisation: stack-shim links it, and 50 replicas must fit in a few
 // megabytes. It does four things and no more:
 //

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime/flock"
 )
 
 // StartOptions say how to start a shim.
@@ -75,7 +77,7 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(ctx, d); err != nil {
+		if err := flock.Wait(ctx, d, unix.LOCK_EX); err != nil {
 			d.Close()
 			return nil, fmt.Errorf("cannot lock %q: %w", dir, err)
 		}

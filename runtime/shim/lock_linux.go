@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"stack/runtime/flock"
 )
 
 // lockFile waits for the flock of the file at path, making it if need be. The
@@ -18,7 +20,8 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(ctx, f); err != nil {
+		if err := flock.Wait(ctx, f, unix.LOCK_EX); err != nil {
+			f.Close()
 			return nil, fmt.Errorf("cannot lock %q: %w", path, err)
 		}
 		named, err1 := os.Stat(path)
@@ -27,29 +30,6 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 			return f, nil
 		}
 		f.Close()
-	}
-}
-
-// flock waits for f's exclusive lock; f is closed on failure.
-func flock(ctx context.Context, f *os.File) error {
-	fd := int(f.Fd())
-	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
-		return nil
-	}
-	got := make(chan error, 1)
-	go func() { got <- retry(func() error { return unix.Flock(fd, unix.LOCK_EX) }) }()
-	select {
-	case err := <-got:
-		if err != nil {
-			f.Close()
-		}
-		return err
-	case <-ctx.Done():
-		go func() { // closing under flock(2) would not end it
-			<-got
-			f.Close()
-		}()
-		return ctx.Err()
 	}
 }
 

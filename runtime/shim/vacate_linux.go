@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
+
+	"stack/runtime/flock"
 )
 
 // Vacate removes the directory of a project that was taken down, once its shim is
@@ -26,7 +30,7 @@ func Vacate(ctx context.Context, dir string, wanted func() bool) error {
 		return err
 	}
 	defer d.Close()
-	if err := flock(ctx, d); err != nil {
+	if err := flock.Wait(ctx, d, unix.LOCK_EX); err != nil {
 		return fmt.Errorf("cannot lock %q: %w", dir, err)
 	}
 	c, err := Dial(dir)

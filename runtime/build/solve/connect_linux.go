@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stack/runtime/build"
+	"stack/runtime/flock"
 )
 
 // attempts bounds how often a server is started anew: one that ends because nobody
@@ -169,20 +170,9 @@ func lockFile(ctx context.Context, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if err != unix.EWOULDBLOCK && err != unix.EINTR {
-			f.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", name, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
+	if err := flock.Wait(ctx, f, unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot lock %s: %w", name, err)
 	}
+	return f, nil
 }
