@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +35,7 @@ func (h *Host) Subscribe(changed func()) error {
 		h.mu.Unlock()
 		h.doubtInside.Store(true) // what happened until now was not heard
 		go readNews(route, h.concernsLinks, changed)
-		go readNews(tables, func(m message) bool { return m.lost || h.concernsTables(m) }, changed)
+		go readNews(tables, h.concernsTables, changed)
 		return nil
 	})
 }
@@ -102,14 +101,11 @@ func readNews(f *os.File, concerns func(message) bool, changed func()) {
 			return
 		}
 		nsid := nsidOf(control[:c])
-		heard := slices.Collect(func(yield func(bool) bool) {
-			for m := range messages(buf[:n], nsid) {
-				if concerns(m) && !yield(true) {
-					return
-				}
-			}
-		})
-		if len(heard) > 0 {
+		heard := false
+		for m := range messages(buf[:n], nsid) {
+			heard = concerns(m) || heard // each of them is to be looked at
+		}
+		if heard {
 			changed()
 		}
 	}
