@@ -3,10 +3,6 @@ package netns
 import (
 	"net/netip"
 	"strconv"
-
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 )
 
 // Tap is how a virtual machine sets up an endpoint's interface. Its device is in the
@@ -81,53 +77,6 @@ func (p *plug) gateway(own netip.Addr) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
-}
-
-// tapRequests take the place of an endpoint's own addresses: the subnets are on ethN,
-// the machine behind the tap.
-func (p *plug) tapRequests() (out []request) {
-	for _, a := range p.addresses() {
-		out = append(out,
-			routeOn("add route to "+a.Masked().String(), a.Masked(), p.index),
-			routeOn("add route to the machine", whole(a.Addr()), p.tapIndex))
-		out = append(out, neighbours("the machine's neighbour entry", p.tapIndex, p.mac, a.Addr())...)
-		if a.Addr().Is6() {
-			out = append(out, proxyNeighbour(p.index, a.Addr()))
-		}
-	}
-	out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr4(), 32)))
-	if p.lease.IPv6.IsValid() {
-		out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr6(), 64)), p.ownAddress(whole(tapSelf6())))
-	}
-	return out
-}
-
-// ownAddress is one of the namespace's on the tap.
-func (p *plug) ownAddress(a netip.Prefix) request {
-	onTap := *p
-	onTap.index = p.tapIndex
-	return onTap.addressOf(a, a.Addr() == tapAddr6())
-}
-
-func routeOn(what string, to netip.Prefix, index int) request {
-	r := newRequest(what, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	msg := nl.NewRtMsg()
-	msg.Family, msg.Dst_len = family(to.Addr()), uint8(to.Bits())
-	if to.Addr().Is4() {
-		msg.Scope = unix.RT_SCOPE_LINK
-	}
-	r.AddData(msg)
-	r.attr(unix.RTA_DST, to.Addr().AsSlice())
-	r.attr(unix.RTA_OIF, nl.Uint32Attr(uint32(index)))
-	return r
-}
-
-// proxyNeighbour makes a link answer for an address of another one.
-func proxyNeighbour(index int, a netip.Addr) request {
-	r := newRequest("answer for the machine", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	r.AddData(&netlink.Ndmsg{Family: family(a), Index: uint32(index), State: netlink.NUD_PERMANENT, Flags: netlink.NTF_PROXY})
-	r.attr(netlink.NDA_DST, a.AsSlice())
-	return r
 }
 
 // tapSysctls let the namespace pass packets on, and answer at once.

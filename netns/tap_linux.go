@@ -3,8 +3,10 @@ package netns
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,4 +85,38 @@ func (h *Host) tuneTaps(s *space, plugs []*plug) error {
 		}
 		return nil
 	})
+}
+
+// tapRequests take the place of an endpoint's own addresses: the subnets are on ethN,
+// the machine behind the tap.
+func (p *plug) tapRequests() (out []request) {
+	for _, a := range p.addresses() {
+		out = append(out,
+			routeOn("add route to "+a.Masked().String(), a.Masked(), p.index),
+			routeOn("add route to the machine", whole(a.Addr()), p.tapIndex))
+		out = append(out, neighbours("the machine's neighbour entry", p.tapIndex, p.mac, a.Addr())...)
+		if a.Addr().Is6() {
+			out = append(out, proxyNeighbour(p.index, a.Addr()))
+		}
+	}
+	out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr4(), 32)))
+	if p.lease.IPv6.IsValid() {
+		out = append(out, p.ownAddress(netip.PrefixFrom(tapAddr6(), 64)), p.ownAddress(whole(tapSelf6())))
+	}
+	return out
+}
+
+// ownAddress is one of the namespace's on the tap.
+func (p *plug) ownAddress(a netip.Prefix) request {
+	onTap := *p
+	onTap.index = p.tapIndex
+	return onTap.addressOf(a, a.Addr() == tapAddr6())
+}
+
+// proxyNeighbour makes a link answer for an address of another one.
+func proxyNeighbour(index int, a netip.Addr) request {
+	r := newRequest("answer for the machine", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	r.AddData(&netlink.Ndmsg{Family: family(a), Index: uint32(index), State: netlink.NUD_PERMANENT, Flags: netlink.NTF_PROXY})
+	r.attr(netlink.NDA_DST, a.AsSlice())
+	return r
 }

@@ -249,15 +249,19 @@ func (p *plug) addressOf(a netip.Prefix, linkOnly bool) request {
 // serviceRoute makes packets to service addresses leave by this interface, with
 // its address as their source; by then they are translated.
 func (p *plug) serviceRoute(pool netip.Prefix) request {
-	r := newRequest("add route to services "+pool.String(), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	return routeOn("add route to services "+pool.String(), pool, p.index)
+}
+
+func routeOn(what string, to netip.Prefix, index int) request {
+	r := newRequest(what, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
 	msg := nl.NewRtMsg()
-	msg.Family, msg.Dst_len = family(pool.Addr()), uint8(pool.Bits())
-	if pool.Addr().Is4() {
+	msg.Family, msg.Dst_len = family(to.Addr()), uint8(to.Bits())
+	if to.Addr().Is4() {
 		msg.Scope = unix.RT_SCOPE_LINK
 	}
 	r.AddData(msg)
-	r.attr(unix.RTA_DST, pool.Addr().AsSlice())
-	r.attr(unix.RTA_OIF, nl.Uint32Attr(uint32(p.index)))
+	r.attr(unix.RTA_DST, to.Addr().AsSlice())
+	r.attr(unix.RTA_OIF, nl.Uint32Attr(uint32(index)))
 	return r
 }
 

@@ -3,11 +3,8 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -133,39 +130,6 @@ func (l *launch) gather(ctx context.Context) error {
 		l.peers[ref] = peer
 	}
 	return nil
-}
-
-// successorWait is how long a controller whose shim is dead goes on, at most: it
-// hands everything over and ends.
-const successorWait = 5 * time.Second
-
-// awaitSuccessor keeps an operation that needs the shim from being tried at once.
-func (c *Controller) awaitSuccessor(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(successorWait):
-	}
-}
-
-// lostVolume reports whether a volume was taken away while it was to be mounted.
-func (l *launch) lostVolume() bool {
-	return slices.ContainsFunc(l.i.Volumes, func(name string) bool {
-		v, err := l.c.Store.Layout.LoadVolume(name)
-		_, err2 := os.Stat(l.c.Store.Layout.VolumeData(name))
-		made, known := l.i.VolumesMade[name]
-		return err != nil || err2 != nil || known && !v.Created.Equal(made)
-	})
-}
-
-// lostPeer reports whether one whose namespaces are joined has ended, or is another
-// by now.
-func (l *launch) lostPeer(ctx context.Context) bool {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	return slices.ContainsFunc(joined(l.svc), func(ref string) bool {
-		now, err := l.c.peer(ctx, ref)
-		return err != nil || now.Pid != l.peers[ref].Pid
-	})
 }
 
 // clear removes what an earlier run or an interrupted start left, and resolves the
@@ -302,7 +266,7 @@ func (l *launch) open(ctx context.Context) error {
 // hostUser is the container's user as the host knows it.
 func hostUser(s *specs.Spec) specs.User {
 	u := s.Process.User
-	return specs.User{UID: mapID(s.Linux.UIDMappings, u.UID), GID: mapID(s.Linux.GIDMappings, u.GID)}
+	return specs.User{UID: runtime.HostID(u.UID, s.Linux.UIDMappings), GID: runtime.HostID(u.GID, s.Linux.GIDMappings)}
 }
 
 // idBase is the first id of the host that a container's user namespace maps.
@@ -311,15 +275,6 @@ func idBase(s *specs.Spec) uint32 {
 		return 0
 	}
 	return s.Linux.UIDMappings[0].HostID
-}
-
-func mapID(m []specs.LinuxIDMapping, id uint32) uint32 {
-	for _, e := range m {
-		if id >= e.ContainerID && id-e.ContainerID < e.Size {
-			return e.HostID + id - e.ContainerID
-		}
-	}
-	return id
 }
 
 // create makes the container; its network is plugged in while its root is built.
@@ -421,64 +376,4 @@ func (c *Controller) wishOf(service string) ServiceWish {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.want.Services[service]
-}
-
-// peer finds the running container behind service:X or container:X; called under mu.
-func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
-	i := c.referenced(ref)
-	if name, ok := strings.CutPrefix(ref, types.ContainerPrefix); ok && i == nil && c.Neighbour != nil {
-		return c.Neighbour(ctx, name)
-	}
-	if i == nil || i.State != StateRunning && i.State != StatePaused {
-		return Peer{}, fmt.Errorf("%s is not running", ref)
-	}
-	st, err := c.Runtime.State(ctx, i.ID)
-	if err != nil {
-		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
-	}
-	p := Peer{Pid: st.Pid}
-	if c.serviceOf(i).Ipc != "none" {
-		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
-	}
-	if st.UserNS {
-		ids, err := c.Store.AllocateIDs()
-		if err != nil {
-			return Peer{}, err
-		}
-		p.UserNS, p.IDs = c.userNSOwner(i), &ids
-	}
-	return p, nil
-}
-
-// userNSOwner is the ID of the container whose user namespace i lives in: its own,
-// or that of the one whose other namespaces it joined.
-func (c *Controller) userNSOwner(i *Instance) string {
-	for range c.instances { // chains have no cycles, but a bound costs nothing
-		refs := joined(c.serviceOf(i))
-		if len(refs) == 0 {
-			break
-		}
-		next := c.referenced(refs[0])
-		if next == nil {
-			break
-		}
-		i = next
-	}
-	return i.ID
-}
-
-// referenced is the instance that service:X (its lowest replica) or container:X
-// of this project names.
-func (c *Controller) referenced(ref string) *Instance {
-	if name, ok := strings.CutPrefix(ref, types.ContainerPrefix); ok {
-		return c.find(name)
-	}
-	name, _ := strings.CutPrefix(ref, types.ServicePrefix)
-	all := slices.SortedFunc(maps.Values(c.instances), func(a, b *Instance) int { return a.Number - b.Number })
-	for _, i := range all {
-		if i.Service == name && !i.OneOff {
-			return i
-		}
-	}
-	return nil
 }

@@ -92,8 +92,16 @@ func checkImports(t *testing.T, pkg, path string) {
 			if (name == lib || strings.HasPrefix(name, lib+"/")) && !slices.ContainsFunc(owners, func(o string) bool { return within(pkg, o) }) {
 				t.Errorf("%s: %s is not a room for %s", path, pkg, lib)
 			}
+			if (name == lib || strings.HasPrefix(name, lib+"/")) && ofKernel(lib) && pkg != "cmd/stackbench" && !strings.HasSuffix(path, "_linux.go") {
+				t.Errorf("%s: %s stays in _linux.go files", path, lib)
+			}
 		}
 	}
+}
+
+// ofKernel says that a library is the kernel's face: only _linux.go files import it.
+func ofKernel(lib string) bool {
+	return lib == "golang.org/x/sys/unix" || strings.HasPrefix(lib, "github.com/vishvananda/") || lib == "github.com/google/nftables"
 }
 
 // allowed applies the rule of the nearest package above pkg; a package may always

@@ -1,0 +1,43 @@
+package scheduler
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+)
+
+// What a start can lose under way, so that its failure is nobody's.
+
+// successorWait is how long a controller whose shim is dead goes on, at most: it
+// hands everything over and ends.
+const successorWait = 5 * time.Second
+
+// awaitSuccessor keeps an operation that needs the shim from being tried at once.
+func (c *Controller) awaitSuccessor(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(successorWait):
+	}
+}
+
+// lostVolume reports whether a volume was taken away while it was to be mounted.
+func (l *launch) lostVolume() bool {
+	return slices.ContainsFunc(l.i.Volumes, func(name string) bool {
+		v, err := l.c.Store.Layout.LoadVolume(name)
+		_, err2 := os.Stat(l.c.Store.Layout.VolumeData(name))
+		made, known := l.i.VolumesMade[name]
+		return err != nil || err2 != nil || known && !v.Created.Equal(made)
+	})
+}
+
+// lostPeer reports whether one whose namespaces are joined has ended, or is another
+// by now.
+func (l *launch) lostPeer(ctx context.Context) bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return slices.ContainsFunc(joined(l.svc), func(ref string) bool {
+		now, err := l.c.peer(ctx, ref)
+		return err != nil || now.Pid != l.peers[ref].Pid
+	})
+}
