@@ -50,6 +50,11 @@ func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to strin
 		}
 		return src.Pack(ctx, top, c.a.stdout)
 	}
+	return c.ontoHost(ctx, i, src, to, c.reader(src))
+}
+
+// ontoHost copies what read gives, of the shape of src, to a path of this machine.
+func (c *copying) ontoHost(ctx context.Context, i *scheduler.Instance, src *transfer.Source, to string, read func(context.Context, io.Writer) error) error {
 	host, err := transfer.Host()
 	if err != nil {
 		return err
@@ -63,7 +68,7 @@ func (c *copying) out(ctx context.Context, i *scheduler.Instance, from, to strin
 		return err
 	}
 	defer target.Close()
-	return c.spread(ctx, c.reader(src), []sink{c.sinkOf(target)}, []*scheduler.Instance{i})
+	return c.spread(ctx, read, []sink{c.sinkOf(target)}, []*scheduler.Instance{i})
 }
 
 // in copies into every container of list.

@@ -52,24 +52,11 @@ func (c *copying) outOfMachine(ctx context.Context, i *scheduler.Instance, from,
 		_, err := tree.WriteTo(c.a.stdout)
 		return err
 	}
-	host, err := transfer.Host()
-	if err != nil {
-		return err
-	}
-	defer host.Close()
-	if to, err = hostPath(to); err != nil {
-		return err
-	}
-	target, err := host.Target(to, &transfer.Source{Base: tree.Base, Dir: tree.Dir, Contents: tree.Contents})
-	if err != nil {
-		return err
-	}
-	defer target.Close()
 	read := func(_ context.Context, w io.Writer) error {
 		_, err := tree.WriteTo(w)
 		return err
 	}
-	return c.spread(ctx, read, []sink{c.sinkOf(target)}, []*scheduler.Instance{i})
+	return c.ontoHost(ctx, i, &transfer.Source{Base: tree.Base, Dir: tree.Dir, Contents: tree.Contents}, to, read)
 }
 
 // intoMachines is in for a service of virtual machines.

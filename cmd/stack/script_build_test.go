@@ -1,11 +1,9 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"stack/cmd/internal/cmdtest"
+	"stack/runtime/runtimetest"
 )
 
 // buildStackBuild makes the program that builds, for the scripts that need it: it
@@ -38,7 +37,7 @@ func baseImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v", err)
 	}
 	ts.Defer(func() { endServer(ts, syscall.SIGTERM) })
-	archive, err := busyboxTree()
+	archive, err := runtimetest.BusyboxTar()
 	if err != nil {
 		ts.Fatalf("%v", err)
 	}
@@ -90,44 +89,4 @@ func serverPid(dir string) int {
 		}
 	}
 	return 0
-}
-
-// busyboxTree is a root file system of busybox alone.
-func busyboxTree() ([]byte, error) {
-	program, err := exec.LookPath("busybox")
-	if err != nil {
-		return nil, fmt.Errorf("busybox is needed; .ci/deps installs it: %w", err)
-	}
-	data, err := os.ReadFile(program)
-	if err != nil {
-		return nil, err
-	}
-	names, err := exec.Command(program, "--list").Output()
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for _, dir := range []string{"bin", "etc", "home", "root", "tmp", "usr"} {
-		mode := int64(0o755)
-		if dir == "tmp" {
-			mode = 0o1777
-		}
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: mode})
-	}
-	w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(data))})
-	w.Write(data)
-	for name := range strings.Lines(string(names)) {
-		if name = strings.TrimSpace(name); name != "busybox" {
-			w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: "busybox"})
-		}
-	}
-	for name, text := range map[string]string{
-		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n",
-		"etc/group":  "root:x:0:\napp:x:1001:\nextra:x:2000:app\n",
-	} {
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))})
-		w.Write([]byte(text))
-	}
-	return out.Bytes(), w.Close()
 }

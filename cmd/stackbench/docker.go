@@ -41,6 +41,14 @@ func besideDocker(ctx context.Context, on *disk, t *table) error {
 		fmt.Println("docker compose: not measured, neither `docker compose` nor `docker-compose` is installed")
 		return nil
 	}
+	return withCompose(ctx, on, "docker compose", program, title, func(c *compose) error {
+		return suite{rounds: 1, contenders: []contender{c}, table: t}.run(ctx, t.replicas)
+	})
+}
+
+// withCompose has f use docker compose on an engine of its own. Where that cannot be
+// had it says that what is not measured, and f is not called.
+func withCompose(ctx context.Context, on *disk, what string, program []string, title string, f func(*compose) error) error {
 	dir := filepath.Join(on.dir, "docker")
 	if err := on.fresh(ctx, dir); err != nil {
 		return err
@@ -48,7 +56,7 @@ func besideDocker(ctx context.Context, on *disk, t *table) error {
 	defer on.discard(dir)
 	d, err := useDocker(ctx, dir)
 	if err != nil {
-		fmt.Printf("docker compose: not measured: %v\n", err)
+		fmt.Printf("%s: not measured: %v\n", what, err)
 		return nil
 	}
 	defer d.close()
@@ -60,7 +68,7 @@ func besideDocker(ctx context.Context, on *disk, t *table) error {
 		return err
 	}
 	defer c.removeImage()
-	return suite{rounds: 1, contenders: []contender{c}, table: t}.run(ctx, t.replicas)
+	return f(c)
 }
 
 // findCompose prefers the plugin, which is the newer and faster one.

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -22,26 +19,7 @@ func reloadBesideDocker(ctx context.Context, on *disk, ours reloadTimes) error {
 		fmt.Println("docker compose watch: not measured, it is not installed")
 		return nil
 	}
-	dir := filepath.Join(on.dir, "docker")
-	if err := on.fresh(ctx, dir); err != nil {
-		return err
-	}
-	defer on.discard(dir)
-	d, err := useDocker(ctx, dir)
-	if err != nil {
-		fmt.Printf("docker compose watch: not measured: %v\n", err)
-		return nil
-	}
-	defer d.close()
-	c := &compose{
-		title: title, program: program, env: append(os.Environ(), "DOCKER_HOST="+d.host), dir: filepath.Join(on.dir, "reload"),
-		image: "stackbench" + strconv.Itoa(os.Getpid()), project: "stackbenchdc" + strconv.Itoa(os.Getpid()), mark: mark(4),
-	}
-	if err := c.prepare(ctx); err != nil {
-		return err
-	}
-	defer c.removeImage()
-	return c.reload(ctx, ours)
+	return withCompose(ctx, on, "docker compose watch", program, title, func(c *compose) error { return c.reload(ctx, ours) })
 }
 
 func (c *compose) reload(ctx context.Context, ours reloadTimes) error {

@@ -20,6 +20,7 @@ import (
 
 	"stack/runtime/build"
 	"stack/runtime/image"
+	"stack/runtime/runtimetest"
 )
 
 var update = flag.Bool("update", false, "write what was built as what is wanted")
@@ -70,7 +71,7 @@ func startBuilder(t *testing.T) *suite {
 	if s.images, err = image.Open(s.machine.Images, nil); err != nil {
 		t.Fatal(err)
 	}
-	archive, err := busyboxTree()
+	archive, err := runtimetest.BusyboxTar()
 	if err != nil {
 		t.Fatal(err)
 	}
