@@ -67,7 +67,12 @@ func TestLocked(t *testing.T) {
 	}
 	w.write("late", "x")
 	must(t, os.Remove(lock))
-	if b := <-w.w.C; len(b.Changes) != 2*burst+1 {
+	// The last save may have been read only after the burst was let go.
+	b := <-w.w.C
+	if len(b.Changes) == 2*burst {
+		b.Changes = append(b.Changes, (<-w.w.C).Changes...)
+	}
+	if len(b.Changes) != 2*burst+1 {
 		t.Errorf("a batch of %d", len(b.Changes))
 	}
 }
