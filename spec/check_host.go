@@ -8,10 +8,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-var hostname = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_-]+)*)$`)
-
 // checkHosts: host names, resolvers and extra hosts are well-formed.
 func checkHosts(m *model, r *report) {
+	hostname := regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_-]+)*)$`)
 	for _, s := range m.enabled() {
 		for _, key := range []string{"hostname", "domainname"} {
 			if v := s.v.get(key); v.text() != "" && (!hostname.MatchString(v.text()) || len(v.text()) > 253) {
