@@ -27,12 +27,18 @@ var update = flag.Bool("update", false, "write what was built as what is wanted"
 
 // TestDockerfiles builds each testdata/NAME.txtar and compares the files that the
 // image has beside its base's, and its configuration, with the archive's want-tree
-// and want-config.
+// and want-config, and the whole image with buildah's.
 func TestDockerfiles(t *testing.T) {
 	s := startBuilder(t)
+	s.peer = startBuildah(t, s)
 	names, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(names) < 40 {
 		t.Fatalf("%d cases: %v", len(names), err)
+	}
+	for name := range buildahDiffers() {
+		if !slices.Contains(names, filepath.Join("testdata", name+".txtar")) {
+			t.Errorf("buildah's difference %s is of no case", name)
+		}
 	}
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
@@ -48,6 +54,7 @@ type suite struct {
 	program string
 	images  *image.Store
 	base    map[string]string // its tree
+	peer    *buildah
 }
 
 func startBuilder(t *testing.T) *suite {
@@ -114,6 +121,9 @@ func (s *suite) check(t *testing.T, name string) {
 		if got[part] != want[part] {
 			t.Errorf("%s: got\n%s\nwant\n%s", part, got[part], want[part])
 		}
+	}
+	if s.peer != nil {
+		s.peer.compare(t, strings.TrimSuffix(filepath.Base(name), ".txtar"), q, img)
 	}
 }
 
