@@ -18,7 +18,7 @@ type Files struct {
 	C <-chan time.Time
 
 	c      chan time.Time
-	set    chan []string
+	set    chan setting
 	warn   func(string)
 	events *fsnotify.Watcher
 	errs   chan error
@@ -31,13 +31,25 @@ type Files struct {
 // are looked for by the clock.
 func NewFiles(warn func(string)) *Files {
 	c := make(chan time.Time, 1)
-	return &Files{C: c, c: c, set: make(chan []string), warn: warn, dirs: map[string]bool{}, paths: map[string]look{}}
+	return &Files{C: c, c: c, set: make(chan setting), warn: warn, dirs: map[string]bool{}, paths: map[string]look{}}
+}
+
+// setting is a set that is to be followed from when done is closed.
+type setting struct {
+	paths []string
+	done  chan struct{}
 }
 
 // Set names the files to watch from now on. A change after the call is told.
 func (f *Files) Set(ctx context.Context, paths []string) {
+	s := setting{paths, make(chan struct{})}
 	select {
-	case f.set <- paths:
+	case f.set <- s:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-s.done:
 	case <-ctx.Done():
 	}
 }
@@ -60,8 +72,9 @@ func (f *Files) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case paths := <-f.set:
-			f.follow(paths)
+		case s := <-f.set:
+			f.follow(s.paths)
+			close(s.done)
 		case ev := <-events:
 			if f.concerns(ev.Name) {
 				f.rest.saw(time.Now())
@@ -128,13 +141,14 @@ func (f *Files) follow(paths []string) {
 	had := f.paths
 	f.paths = map[string]look{}
 	for _, path := range paths {
-		seen, known := had[path]
-		if !known {
-			seen = lookAt(path)
-		}
-		f.paths[path] = seen
+		f.paths[path] = had[path]
 	}
 	f.enter()
+	for _, path := range paths {
+		if _, known := had[path]; !known {
+			f.paths[path] = lookAt(path) // after it is watched: what comes later is an event
+		}
+	}
 }
 
 // enter watches the directories of the files and of what links lead to.
@@ -181,15 +195,19 @@ func (f *Files) concerns(name string) bool {
 }
 
 // look reports whether a file is another one, or another text, than at the last look.
+// It looks again once what links lead to now is watched.
 func (f *Files) look() bool {
+	changed := f.see()
+	f.enter()
+	return f.see() || changed
+}
+
+func (f *Files) see() bool {
 	changed := false
 	for path, before := range f.paths {
 		if now := lookAt(path); now != before {
 			f.paths[path], changed = now, true
 		}
-	}
-	if changed {
-		f.enter()
 	}
 	return changed
 }

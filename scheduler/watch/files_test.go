@@ -21,7 +21,6 @@ func followed(t *testing.T, dir string, names ...string) *Files {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	f.Set(ctx, paths)
-	f.Set(ctx, paths) // the first is done with
 	return f
 }
 
@@ -29,7 +28,7 @@ func told(t *testing.T, f *Files, what string) {
 	t.Helper()
 	select {
 	case <-f.C:
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatalf("%s: nothing was told", what)
 	}
 }
@@ -138,5 +137,16 @@ func TestFilesUnchanged(t *testing.T) {
 	case <-f.C:
 		t.Error("nothing changed, but something was told")
 	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// TestFilesFromTheFirst: a change right after Set is told.
+func TestFilesFromTheFirst(t *testing.T) {
+	for range 50 {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "a"), "one")
+		f := followed(t, dir, "a")
+		put(t, filepath.Join(dir, "a"), "another")
+		told(t, f, "changed at once")
 	}
 }

@@ -19,7 +19,7 @@ func git(t *testing.T, dir string, args ...string) {
 }
 
 // TestGitCheckout: what git changes is one batch, in a repository and in a further
-// worktree of it.
+// worktree of it; or a few, when the machine stalls before git or after it.
 func TestGitCheckout(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		skip(t, "skipped: git is not installed")
@@ -43,8 +43,14 @@ func TestGitCheckout(t *testing.T) {
 	for _, at := range []string{repo, tree} {
 		w := start(t, at, Options{})
 		git(t, at, "checkout", "-q", "one")
-		if b := <-w.w.C; len(b.Changes) != 1000 {
-			t.Errorf("%s: a batch of %d changes", filepath.Base(at), len(b.Changes))
+		told, batches := map[string]bool{}, 0
+		for ; len(told) < 1000; batches++ {
+			for _, c := range w.next().Changes {
+				told[c.Path] = true
+			}
+		}
+		if batches > 1000/burst {
+			t.Errorf("%s: %d batches", filepath.Base(at), batches)
 		}
 	}
 }
@@ -60,19 +66,26 @@ func TestLocked(t *testing.T) {
 	for n := range 2 * burst {
 		w.write(fmt.Sprint("f", n), "x")
 	}
-	select {
-	case b := <-w.w.C:
-		t.Fatalf("a batch of %d while the lock stands", len(b.Changes))
-	case <-time.After(5 * quietBurst):
+	told := map[string]bool{}
+	take := func(b Batch) {
+		for _, c := range b.Changes {
+			told[c.Path] = true
+		}
+	}
+	for late := time.After(5 * quietBurst); late != nil; {
+		select {
+		case b := <-w.w.C: // the first saves, when the machine stalls before they are a burst
+			if take(b); len(b.Changes) > burst {
+				t.Fatalf("a batch of %d while the lock stands", len(b.Changes))
+			}
+		case <-late:
+			late = nil
+		}
 	}
 	w.write("late", "x")
 	must(t, os.Remove(lock))
-	// The last save may have been read only after the burst was let go.
-	b := <-w.w.C
-	if len(b.Changes) == 2*burst {
-		b.Changes = append(b.Changes, (<-w.w.C).Changes...)
-	}
-	if len(b.Changes) != 2*burst+1 {
-		t.Errorf("a batch of %d", len(b.Changes))
+	delete(told, "single")
+	for len(told) < 2*burst+1 {
+		take(w.next())
 	}
 }

@@ -76,8 +76,7 @@ func TestWatchesRunOut(t *testing.T) {
 	time.Sleep(10 * quiet) // the first changes may be told by now
 	w.write("d7/late", "x")
 	for {
-		b := <-w.w.C
-		for _, c := range b.Changes {
+		for _, c := range w.next().Changes {
 			if c.Path == "d7/late" {
 				return
 			}

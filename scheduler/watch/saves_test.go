@@ -161,14 +161,20 @@ func saves() map[string]func(c calls, name string) {
 	}
 }
 
-// TestSaves: each is told as one changed file, and nothing else.
+// TestSaves: each is told as one changed file, and nothing else, whether the watcher
+// looks while it goes on or after it.
 func TestSaves(t *testing.T) {
 	for editor, save := range saves() {
 		t.Run(editor, func(t *testing.T) {
 			dir := t.TempDir()
 			must(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte("old"), 0o644))
 			w := start(t, dir, Options{})
+			late := still(t, dir, Options{})
 			save(calls{t, dir}, "main.go")
+			late.run()
+			if b := late.next(); len(b.Changes) != 1 || b.Changes[0] != (Change{Path: "main.go"}) {
+				t.Errorf("told afterwards: %v", b)
+			}
 			w.until("+main.go")
 			w.write("end", "")
 			w.until("+end") // and nothing else came before
