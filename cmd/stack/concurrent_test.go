@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,6 +122,45 @@ func TestInterruptedUp(t *testing.T) {
 			t.Errorf("left: %s", strings.Join(left, "\n"))
 		}
 	})
+}
+
+// TestInterruptedLive: an `up` that has followed an edit tells its stop once, and two
+// signals at once, as timeout(1) sends, are one Ctrl-C.
+func TestInterruptedLive(t *testing.T) {
+	t.Parallel()
+	const file = "services: {one: {image: 'rootfs:/', init: true, command: sleep 1000, labels: {round: '%d'}}}"
+	p := newProject(t, fmt.Sprintf(file, 1))
+	c := p.command("up")
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	said := func() string {
+		text, _ := os.ReadFile(out.Name())
+		return string(text)
+	}
+	says := func(text string) {
+		p.await(text, func() error {
+			if s := said(); !strings.Contains(s, text) {
+				return errors.New(s)
+			}
+			return nil
+		})
+	}
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	says("Started")
+	p.write(fmt.Sprintf(file, 2))
+	says("stack file changed")
+	_ = c.Process.Signal(syscall.SIGINT)
+	_ = c.Process.Signal(syscall.SIGINT)
+	_ = c.Wait()
+	if s := said(); strings.Count(s, "Stopping") != 1 || strings.Count(s, "Stopped") != 1 || strings.Contains(s, "Killed") {
+		t.Error(s)
+	}
 }
 
 // readLines returns after so many lines, or at the end.

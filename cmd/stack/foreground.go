@@ -29,6 +29,7 @@ type session struct {
 	services []string
 
 	cancelUp context.CancelFunc
+	unfollow context.CancelFunc       // of the live stack file
 	shown    map[string]chan struct{} // by run: closed when the run has ended
 	ended    map[string]bool
 	edited   chan struct{}       // the live stack file was applied
@@ -78,7 +79,7 @@ func (f *session) run(ctx context.Context, st *spec.Stack) error {
 	}
 	upping, cancelUp := context.WithCancel(ctx)
 	defer cancelUp()
-	f.cancelUp = cancelUp
+	f.cancelUp, f.unfollow = cancelUp, func() {}
 	up := make(chan error, 1)
 	go func() { up <- f.a.do(upping, f.store, f.o.cmd) }()
 	started, announced := false, false
@@ -131,6 +132,7 @@ func (f *session) watch(ctx context.Context) {
 
 // follow has the stack file followed while the session lasts.
 func (f *session) follow(ctx context.Context) {
+	ctx, f.unfollow = context.WithCancel(ctx)
 	live := &follower{a: f.a, store: f.store, src: f.o.source, say: f.view.note, edited: func() {
 		select {
 		case f.edited <- struct{}{}:
@@ -298,21 +300,24 @@ func (f *session) abort(ctx context.Context) error {
 	return nil
 }
 
+// oneCtrlC is within which signals are one: timeout(1) and other parents send theirs
+// to the process and to its group.
+const oneCtrlC = 200 * time.Millisecond
+
 // interrupted stops gracefully; a second Ctrl-C kills.
 func (f *session) interrupted() error {
 	fmt.Fprintln(f.a.stderr, "Gracefully stopping... (press Ctrl+C again to force)")
-	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	stopping, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- f.stop(context.Background()) }()
-	select {
-	case err := <-stopped:
+	go func() { stopped <- f.stop(stopping) }()
+	if over, err := f.secondCtrlC(stopped); over {
 		if err != nil {
 			return err
 		}
 		return exitError(130)
-	case <-again.Done():
 	}
+	cancel() // killing tells its own progress
 	kill := scheduler.Command{Verb: scheduler.VerbKill, Services: f.o.cmd.Services}
 	if err := f.a.do(context.Background(), f.store, kill); err != nil {
 		return err
@@ -320,8 +325,26 @@ func (f *session) interrupted() error {
 	return exitError(130)
 }
 
+// secondCtrlC returns when all is stopped, with how that went, or at a further signal.
+func (f *session) secondCtrlC(stopped <-chan error) (over bool, err error) {
+	select {
+	case err := <-stopped:
+		return true, err
+	case <-time.After(oneCtrlC):
+	}
+	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	select {
+	case err := <-stopped:
+		return true, err
+	case <-again.Done():
+		return false, nil
+	}
+}
+
 // stop stops what this up was asked for; dependencies stay if services were named.
 func (f *session) stop(ctx context.Context) error {
 	f.cancelUp() // its progress is of no interest any more
+	f.unfollow() // it would tell the same
 	return f.a.do(ctx, f.store, scheduler.Command{Verb: scheduler.VerbStop, Services: f.o.cmd.Services, Timeout: f.o.cmd.Timeout})
 }
