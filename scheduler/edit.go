@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -25,7 +24,7 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 	e := &editor{w: w, g: g, cmd: cmd}
 	for _, s := range cmd.Services {
 		if _, ok := st.Services[s]; !ok && !slices.Contains(knownOrphans(w, st), s) {
-			return Wish{}, nil, fmt.Errorf("no such service: %s", s)
+			return Wish{}, nil, st.NoService(s)
 		}
 	}
 	selected := cmd.Services

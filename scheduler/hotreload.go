@@ -106,7 +106,7 @@ func (c *Controller) claim(ctx context.Context, h *hotReload) (*spec.Stack, erro
 	}
 	for _, s := range h.names {
 		if _, ok := st.Services[s]; !ok {
-			return nil, fmt.Errorf("no such service: %s", s)
+			return nil, st.NoService(s)
 		}
 	}
 	if c.reload != nil {

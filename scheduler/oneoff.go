@@ -100,7 +100,7 @@ func (c *Controller) newOneOff(ctx context.Context, service string, run RunOptio
 	defer c.mu.Unlock()
 	svc, ok := c.want.Stack.Services[service]
 	if !ok {
-		return nil, fmt.Errorf("no such service: %s", service)
+		return nil, c.want.Stack.NoService(service)
 	}
 	name := run.Name
 	if name == "" {

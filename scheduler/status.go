@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stack/runtime/shim"
+	"stack/spec"
 )
 
 // Status is the instance's state in Docker's words: created, running, paused,
@@ -90,6 +91,14 @@ func (s *Store) Declares(service string) bool {
 	}
 	_, ok := w.Stack.Services[service]
 	return ok
+}
+
+// NoService is the error for a service that the recorded stack does not have.
+func (s *Store) NoService(name string) error {
+	if w, err := s.LoadWish(); err == nil && w.Stack != nil {
+		return w.Stack.NoService(name)
+	}
+	return spec.NoSuchService(name, nil)
 }
 
 // Current returns the recorded instances, corrected by the exit records that no

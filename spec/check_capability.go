@@ -22,7 +22,7 @@ func checkCapabilities(m *model, r *report) {
 		for _, item := range slices.Concat(s.v.get("cap_add").list(), s.v.get("cap_drop").list()) {
 			name := strings.TrimPrefix(strings.ToUpper(item.text()), "CAP_")
 			if !slices.Contains(known, name) {
-				r.add(item.at, "capability", fmt.Sprintf("there is no capability %q", item.text()), didYouMean(name, known))
+				r.add(item.at, "capability", fmt.Sprintf("there is no capability %q", item.text()), DidYouMean(name, known))
 			}
 		}
 	}

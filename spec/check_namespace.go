@@ -36,7 +36,7 @@ func checkNamespaces(m *model, r *report) {
 				modes = append(modes, "service:NAME", "container:NAME")
 			}
 			r.add(v.at, "unsupported", fmt.Sprintf("%s %q is not supported: it can be %s", key, v.text(), strings.Join(modes, ", ")),
-				didYouMean(v.text(), modes))
+				DidYouMean(v.text(), modes))
 		}
 	}
 }

@@ -13,7 +13,7 @@ func checkNetworks(m *model, r *report) {
 		networks.names(func(name string, at place, _ *value) {
 			if name != "default" && defined.get(name) == nil && !m.partial {
 				r.add(at, "undefined-network", fmt.Sprintf("service %q refers to the undefined network %q", s.name, name),
-					didYouMean(name, defined.members()))
+					DidYouMean(name, defined.members()))
 			}
 		})
 	}

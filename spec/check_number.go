@@ -93,7 +93,7 @@ func ulimitNames() []string {
 
 func checkUlimit(r *report, name string, v *value) {
 	if !slices.Contains(ulimitNames(), name) {
-		r.add(v.named(), "value", "there is no ulimit "+strconv.Quote(name), didYouMean(name, ulimitNames()))
+		r.add(v.named(), "value", "there is no ulimit "+strconv.Quote(name), DidYouMean(name, ulimitNames()))
 		return
 	}
 	soft, hard := v.get("soft"), v.get("hard")

@@ -42,7 +42,7 @@ func knownOptions(r *report, options *value, known ...string) {
 		if slices.Contains(known, name) {
 			return
 		}
-		hint := didYouMean(name, known)
+		hint := DidYouMean(name, known)
 		if hint == "" {
 			hint = "known are " + strings.Join(known, ", ")
 		}

@@ -25,7 +25,7 @@ func checkRestart(m *model, r *report) {
 
 // hintOf is the near one of few known values, else all of them.
 func hintOf(v *value, known []string) string {
-	if hint := didYouMean(v.text(), known); hint != "" {
+	if hint := DidYouMean(v.text(), known); hint != "" {
 		return hint
 	}
 	if len(known) == 1 {

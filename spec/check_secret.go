@@ -25,7 +25,7 @@ func (m *model) checkFileRefs(r *report, s *service, list *value, section string
 			r.addf(item.at, "undefined-"+one, "a %s of service %q has no source", one, s.name)
 		case defined.get(name) == nil && !m.partial:
 			r.add(source.at, "undefined-"+one, fmt.Sprintf("service %q refers to the undefined %s %q", s.name, one, name),
-				didYouMean(name, defined.members()))
+				DidYouMean(name, defined.members()))
 		}
 	}
 }

@@ -16,7 +16,7 @@ func checkSecurityOpt(m *model, r *report) {
 			switch {
 			case !known:
 				r.add(item.at, "security-opt", fmt.Sprintf("there is no security option %q", name),
-					didYouMean(name, []string{"no-new-privileges", "seccomp", "apparmor", "label", "systempaths"}))
+					DidYouMean(name, []string{"no-new-privileges", "seccomp", "apparmor", "label", "systempaths"}))
 			case name == "seccomp" && setting != "": // a file, which preflight reads
 			case !slices.Contains(allowed, setting):
 				r.addf(item.at, "unsupported", "security option %q is not supported: %s can be %s",

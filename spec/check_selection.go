@@ -7,7 +7,7 @@ func checkSelection(m *model, r *report) {
 	for _, name := range m.opts.Services {
 		if m.byName[name] == nil && !m.partial {
 			r.global(m.source(), "no-such-service", fmt.Sprintf("no such service: %s", name),
-				didYouMean(name, m.names()))
+				DidYouMean(name, m.names()))
 		}
 	}
 }

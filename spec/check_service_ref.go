@@ -20,7 +20,7 @@ func (m *model) checkEdge(r *report, s *service, e edge) {
 	switch {
 	case to == nil && !m.partial:
 		r.add(e.at, "undefined-service", fmt.Sprintf("%s of %q names the undefined service %q", e.via, s.name, e.to),
-			didYouMean(e.to, m.names()))
+			DidYouMean(e.to, m.names()))
 	case to != nil && !to.enabled && e.required:
 		hint := "enable it with --profile " + strings.Join(to.profiles(), " or --profile ")
 		if e.via == "depends_on" {

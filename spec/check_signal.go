@@ -22,7 +22,7 @@ func checkSignal(m *model, r *report) {
 			}
 			slices.Sort(names)
 			r.add(v.at, "signal", fmt.Sprintf("there is no signal %q", v.text()),
-				didYouMean("SIG"+strings.TrimPrefix(strings.ToUpper(v.text()), "SIG"), names))
+				DidYouMean("SIG"+strings.TrimPrefix(strings.ToUpper(v.text()), "SIG"), names))
 		}
 	}
 }

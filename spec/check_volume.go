@@ -15,7 +15,7 @@ func checkVolumes(m *model, r *report) {
 			source, at := volumeSource(item)
 			if source != "" && defined.get(source) == nil && !m.partial {
 				r.add(at, "undefined-volume", fmt.Sprintf("service %q refers to the undefined volume %q", s.name, source),
-					didYouMean(source, defined.members()))
+					DidYouMean(source, defined.members()))
 			}
 		}
 	}

@@ -159,5 +159,5 @@ func (e extender) services(from *origin) *value {
 func (e extender) undefined(ref, services *value) {
 	e.partial = true
 	e.report.add(ref.at, "extends", fmt.Sprintf("service %q to extend from is not defined", ref.text()),
-		didYouMean(ref.text(), services.keys))
+		DidYouMean(ref.text(), services.keys))
 }

@@ -64,7 +64,7 @@ func (s *Stack) service(name string) (types.ServiceConfig, error) {
 	config, ok := s.Services[name]
 	if !ok {
 		if config, ok = s.DisabledServices[name]; !ok {
-			return config, fmt.Errorf("no such service: %s", name)
+			return config, s.NoService(name)
 		}
 	}
 	return config, nil

@@ -166,7 +166,7 @@ func (in *interpolator) near(name string) string {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	return didYouMean(name, names)
+	return DidYouMean(name, names)
 }
 
 // bare says that name stands in s as $NAME or ${NAME}: ${NAME:-} asks for nothing.

@@ -11,6 +11,11 @@ import (
 
 const nameRule = "a project name has lower-case letters, digits, - and _, and begins with a letter or a digit"
 
+// IsProjectName: whether a project may have the name. It becomes part of paths.
+func IsProjectName(name string) bool {
+	return name != "" && loader.NormalizeProjectName(name) == name
+}
+
 // projectName is -p, COMPOSE_PROJECT_NAME, the last file's name: or the name of
 // the directory. The first two must be valid; the others are made so.
 func (c *composer) projectName(src sources, files []*file, env types.Mapping) string {
@@ -18,7 +23,7 @@ func (c *composer) projectName(src sources, files []*file, env types.Mapping) st
 		if given.name == "" {
 			continue
 		}
-		if loader.NormalizeProjectName(given.name) != given.name {
+		if !IsProjectName(given.name) {
 			c.report.global("", "project-name", fmt.Sprintf("%s: %q is no project name", given.from, given.name), nameRule)
 		}
 		return given.name

@@ -41,7 +41,7 @@ func explainValue(r *report, v *value, path []string, k jsonschema.ErrorKind) {
 		r.add(v.at, "type", fmt.Sprintf("%s must be %s, not %s", last(path), alternatives(k.Want), v.describe()), typeHint(v, k.Want))
 	case *kind.Enum:
 		r.add(v.at, "value", fmt.Sprintf("%s cannot be %q: it must be one of %s", last(path), v.text(), quoted(k.Want)),
-			didYouMean(v.text(), texts(k.Want)))
+			DidYouMean(v.text(), texts(k.Want)))
 	case *kind.Pattern:
 		if last(path) == "ingress" || last(path) == "egress" {
 			r.add(v.at, "extension", fmt.Sprintf("%q is no rate", k.Got), rateHint)
@@ -92,7 +92,7 @@ func (s schemaView) unknown(r *report, v *value, path []string, name string) {
 	if len(path) == 0 {
 		where = "at the top level"
 	}
-	hint := didYouMean(name, known)
+	hint := DidYouMean(name, known)
 	if place := elsewhere()[name]; hint == "" && place != "" {
 		hint = "it belongs under " + place
 	}

@@ -25,7 +25,7 @@ func (s *Stack) Select(names []string, withDeps bool) (*Stack, error) {
 	for _, name := range names {
 		service, ok := all[name]
 		if !ok {
-			return nil, fmt.Errorf("no such service: %s", name)
+			return nil, s.NoService(name)
 		}
 		if _, on := p.Services[name]; !on {
 			p.Profiles = append(p.Profiles, service.Profiles...)

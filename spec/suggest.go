@@ -2,11 +2,27 @@ package spec
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// didYouMean is a hint when one of candidates is near name, else "".
-func didYouMean(name string, candidates []string) string {
+// NoSuchService is the error for a service that none of known is, with the nearest.
+func NoSuchService(name string, known []string) error {
+	if near := nearest(name, known); near != "" {
+		return fmt.Errorf("no such service: %s (did you mean %q?)", name, near)
+	}
+	return fmt.Errorf("no such service: %s", name)
+}
+
+// NoService is NoSuchService among all that the stack has.
+func (s *Stack) NoService(name string) error {
+	known := slices.Collect(maps.Keys(s.Services))
+	return NoSuchService(name, slices.Sorted(slices.Values(slices.AppendSeq(known, maps.Keys(s.DisabledServices)))))
+}
+
+// DidYouMean is a hint when one of candidates is near name, else "".
+func DidYouMean(name string, candidates []string) string {
 	if best := nearest(name, candidates); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}

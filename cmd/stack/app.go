@@ -79,7 +79,7 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 	if name == "" && len(a.files) == 0 {
 		name = a.getenv("COMPOSE_PROJECT_NAME")
 	}
-	if name != "" {
+	if name != "" && spec.IsProjectName(name) { // the stack file tells what is wrong with another
 		if s := a.storeOf(name); s.Exists() {
 			return s, nil
 		}
@@ -94,7 +94,7 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 	o.NoEnvResolution = true
 	st, err := spec.Load(ctx, o)
 	if err != nil {
-		if name != "" && len(a.files) == 0 {
+		if spec.IsProjectName(name) && len(a.files) == 0 {
 			return a.storeOf(name), nil // known by name only, and nothing is there
 		}
 		return nil, err

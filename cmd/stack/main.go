@@ -94,6 +94,7 @@ func newRoot(a *app) *cobra.Command {
 	for _, verb := range root.Commands() {
 		a.inherit(verb)
 	}
+	explainUsage(root)
 	return root
 }
 

@@ -142,7 +142,7 @@ func involved(st *spec.Stack, services []string, noDeps bool) ([]string, error) 
 	}
 	for _, name := range services {
 		if _, ok := st.Services[name]; !ok {
-			return nil, fmt.Errorf("no such service: %s", name)
+			return nil, st.NoService(name)
 		}
 	}
 	if noDeps {

@@ -82,7 +82,7 @@ func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
 func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, services []string) ([]*scheduler.Instance, error) {
 	for _, name := range services {
 		if !slices.ContainsFunc(all, func(i *scheduler.Instance) bool { return i.Service == name }) && !s.Declares(name) {
-			return nil, fmt.Errorf("no such service: %s", name)
+			return nil, s.NoService(name)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(i *scheduler.Instance) bool {

@@ -19,7 +19,7 @@ import (
 func (o *runOptions) read(a *app, st *spec.Stack, service string, args []string) (err error) {
 	_, ok := st.Services[service]
 	if !ok {
-		return fmt.Errorf("no such service: %s", service)
+		return st.NoService(service)
 	}
 	r := &o.run
 	r.Command = args

@@ -61,7 +61,7 @@ func (a *app) storeWith(ctx context.Context, services []string) (*scheduler.Stor
 	}
 	for _, name := range services {
 		if !s.Declares(name) {
-			return nil, fmt.Errorf("no such service: %s", name)
+			return nil, s.NoService(name)
 		}
 	}
 	return s, nil
@@ -90,11 +90,11 @@ func (a *app) known(ctx context.Context, s *scheduler.Store, list []*scheduler.I
 		o := a.specOptions()
 		o.NoEnvResolution = true
 		st, err := spec.Load(ctx, o)
-		if err == nil {
-			_, err = st.Select([]string{name}, false)
-		}
 		if err != nil {
-			return fmt.Errorf("no such service: %s", name)
+			return s.NoService(name)
+		}
+		if _, err := st.Select([]string{name}, false); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -158,7 +158,7 @@ func (o *upOptions) prepare(st *spec.Stack) error {
 	}
 	if o.exitCodeFrom != "" {
 		if _, ok := st.Services[o.exitCodeFrom]; !ok {
-			return fmt.Errorf("no such service: %s", o.exitCodeFrom)
+			return st.NoService(o.exitCodeFrom)
 		}
 		o.abortOnExit = true
 	}
