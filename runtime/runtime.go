@@ -99,6 +99,8 @@ type Bundle struct {
 type RootFS struct {
 	// Lowers are read-only layer directories, the topmost first.
 	Lowers []string
+	// NoLinks refuses links on the way to Lowers: somebody may put some there.
+	NoLinks bool `json:",omitempty"`
 	// Upper and Work are directories on one file system, made by the runtime if
 	// absent. Empty Upper with Lowers set makes the root read-only.
 	Upper, Work string

@@ -39,9 +39,9 @@ type Config struct {
 	// Neighbour finds a running container of another project by its name or ID, whose
 	// namespaces are joined.
 	Neighbour func(ctx context.Context, container string) (Peer, error)
-	// Seccomp and LoadSeccomp give system call filters; see TranslateInput.
-	Seccomp     func(caps []string) (*Seccomp, error)
-	LoadSeccomp func(file string, caps []string) (*Seccomp, error)
+	// Seccomp and ParseSeccomp give system call filters; see TranslateInput.
+	Seccomp      func(caps []string) (*Seccomp, error)
+	ParseSeccomp func(profile string, caps []string) (*Seccomp, error)
 	// Version is this program's.
 	Version string
 	// Live loads the stack file again; nil where that cannot be.
@@ -124,6 +124,7 @@ type Controller struct {
 	quiet     quiet
 	live      *live              // while a client follows the stack file
 	resting   context.CancelFunc // ends the following of the recorded source
+	waits     *liveEdit          // for consent, as whoever follows the stack file saw it last
 	running   context.Context    // Run's; nil before it
 	plan      Plan
 	clients   int       // requests under way
@@ -325,9 +326,13 @@ func (c *Controller) Ended() bool {
 	return c.ended
 }
 
-// Plan returns the plan of the last turn.
+// Plan returns the plan of the last turn, and what an edit waits for.
 func (c *Controller) Plan() Plan {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.plan
+	p := c.plan
+	if e := c.waits; e != nil && e.base == c.want.Stack {
+		p.Consent = e.reasons
+	}
+	return p
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/spec"
 )
 
 // sameImage is what rebuild returns when the build gave the image that runs.
@@ -52,7 +55,21 @@ func (r *reloader) buildable() (*types.Project, string, error) {
 	case svc.Build == nil || r.c.Build == nil:
 		return nil, "", errNoBuild
 	}
+	if err := buildLeads(r.c.want.Stack, svc); err != nil {
+		return nil, "", err
+	}
 	return r.c.want.Stack.Project, r.service, nil
+}
+
+// buildLeads sees that what a build reads lies where it lay when the stack was brought
+// up: nobody looks at what saved files have built.
+func buildLeads(st *spec.Stack, svc types.ServiceConfig) error {
+	for _, path := range spec.BuildPaths(st.Project, svc) {
+		if _, err := spec.Leads(st.WorkingDir, st.Sources, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot rebuild: %w", err)
+		}
+	}
+	return nil
 }
 
 func (r *reloader) ids() []string {

@@ -149,6 +149,9 @@ func (l *launch) clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err = l.places(); err != nil {
+		return err
+	}
 	if l.i.Hook != nil {
 		l.img, err = l.c.hookImage(ctx, l.i)
 		return err
@@ -180,7 +183,7 @@ func (l *launch) translate(ctx context.Context) error {
 		Instance: l.i.identity(),
 		Scale:    max(1, c.wishOf(l.i.Service).Scale), ConfigHash: l.i.Hash, Version: c.Version,
 		Layer: c.Store.LayerDir(l.i.ID), Peers: l.peers, Volumes: map[string]string{},
-		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), LoadSeccomp: c.LoadSeccomp,
+		Machine: c.Machine, Seccomp: l.shared.seccomp(c.Seccomp), ParseSeccomp: c.ParseSeccomp,
 	}
 	in.IDBaseBefore = l.i.IDBase
 	in.UserNSBefore, in.Strict = l.i.userNSBefore(), c.wishOf(l.i.Service).Strict

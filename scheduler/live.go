@@ -117,6 +117,7 @@ func (l *live) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() { l.working() }()
+	defer l.await(nil)
 	l.c.spawn(func() { l.files.Run(ctx) })
 	l.look(ctx, l.c.Now())
 	l.tell(LiveReport{Kind: LiveEnabled})
@@ -169,7 +170,7 @@ func (c *Controller) present() (*spec.Stack, bool) {
 }
 
 func (l *live) reject(p LiveProblem) {
-	l.waits = nil
+	l.await(nil)
 	if p.Text != l.bad {
 		l.bad = p.Text
 		l.tell(LiveReport{Kind: LiveRejected, Problem: p})
@@ -183,7 +184,8 @@ func (l *live) judge(ctx context.Context, load LiveLoad, base *spec.Stack, began
 		return
 	}
 	wasBad, waited := l.bad != "", l.waits
-	l.bad, l.waits = "", nil
+	l.bad = ""
+	l.await(nil)
 	e := &liveEdit{stack: load.Stack, base: base, reasons: load.Reasons, needsUp: load.NeedsUp, began: began}
 	if e.stack != nil {
 		var err error
@@ -212,10 +214,20 @@ func (l *live) judge(ctx context.Context, load LiveLoad, base *spec.Stack, began
 		l.carryOut(ctx, e)
 		return
 	}
-	l.waits = e
+	l.await(e)
 	if waited == nil || waited.id != e.id || waited.needsUp != e.needsUp {
 		l.tell(LiveReport{Kind: LiveWaits, ID: e.id, Plan: e.plan, Reasons: e.reasons, NeedsUp: e.needsUp})
 	}
+}
+
+// await has e, unless nil, wait for consent.
+func (l *live) await(e *liveEdit) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	if e != nil || l.c.waits == l.waits { // else it is another's by now
+		l.c.waits = e
+	}
+	l.waits = e
 }
 
 // consent carries out the edit that waits, if it is the one that was shown.
@@ -230,7 +242,7 @@ func (l *live) consent(ctx context.Context, id string) error {
 	case e.needsUp:
 		return errors.New("only a new `stack up` can do this")
 	}
-	l.waits = nil
+	l.await(nil)
 	l.carryOut(ctx, e)
 	return nil
 }

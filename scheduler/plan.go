@@ -72,6 +72,9 @@ type Plan struct {
 	Ops      []Op
 	Services map[string]Status
 	Warnings []string
+	// Consent are what an edit of the live file waits for, or in a preview what `up`
+	// itself consents to; see Widens.
+	Consent []Reason `json:",omitempty"`
 	// RequeueAfter is when time alone would change the plan; 0 for never.
 	RequeueAfter time.Duration
 }

@@ -31,8 +31,9 @@ type Machinery interface {
 	Filesystem(kind string) error
 	// Neighbour finds a running container of another project.
 	Neighbour(container string) (Peer, error)
-	// Seccomp says whether a file is a profile that can be applied.
-	Seccomp(file string) error
+	// Seccomp says whether a profile can be applied; it may be the path of a file that
+	// was not read as one.
+	Seccomp(profile string) error
 	Facts() Facts
 	// Vendors are the CDI specifications.
 	Vendors() *cdi.Registry

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/docker/go-units"
 
 	"stack/runtime/image"
+	"stack/spec"
 )
 
 // Facts are what Preflight must know of the machine.
@@ -39,7 +41,21 @@ func (p *preflight) runtime(svc types.ServiceConfig) {
 	}
 	if err := p.m.Runtime(svc.Runtime); err != nil {
 		p.say("runtime", err.Error(), "services", svc.Name, "runtime")
+	} else if p.writable(svc.Runtime) {
+		p.say("runtime", fmt.Sprintf("runtime %s lies in the stack's folder: who can write that, a container perhaps, would run programs as root of the host; "+
+			"put it elsewhere", svc.Runtime), "services", svc.Name, "runtime")
 	}
+}
+
+// writable reports whether a program lies in the stack's folder, or is found by a link
+// there.
+func (p *preflight) writable(program string) bool {
+	if !filepath.IsAbs(program) {
+		return false
+	}
+	home := p.st.Home()
+	real, err := filepath.EvalSymlinks(program)
+	return err == nil && spec.Within(home, real) || spec.Within(home, program) || spec.Within(p.st.WorkingDir, program)
 }
 
 // containerName sees that the command line does not ask for several of one name.

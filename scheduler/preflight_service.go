@@ -66,11 +66,11 @@ func (p *preflight) neighbours(svc types.ServiceConfig) {
 
 // seccomp sees that a service's own system call filter can be applied.
 func (p *preflight) seccomp(svc types.ServiceConfig) {
-	file := SeccompFile(p.st.Project, svc)
-	if file == "" {
+	profile := seccompProfile(p.st.Project, svc)
+	if profile == "" {
 		return
 	}
-	if err := p.m.Seccomp(file); err != nil {
+	if err := p.m.Seccomp(profile); err != nil {
 		p.say("seccomp", err.Error(), "services", svc.Name, "security_opt")
 	}
 }

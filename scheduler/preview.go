@@ -24,6 +24,7 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 	if err != nil {
 		return Plan{}, err
 	}
+	before := w.Stack
 	w, services, err := edit(w, st, g, cmd)
 	if err != nil {
 		return Plan{}, err
@@ -43,6 +44,9 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 	}
 	p := Foresee(want, seen, now)
 	p.Warnings = append(p.Warnings, s.openUserNS(st, services)...)
+	if before != nil && !p.Empty() {
+		p.Consent = Widens(before, w.Stack)
+	}
 	return p, nil
 }
 

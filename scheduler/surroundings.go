@@ -33,6 +33,9 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 		}
 		in.Service = l.svc
 	}
+	if err := l.directory(in, l.img); err != nil {
+		return err
+	}
 	mounts, err := UserMounts(l.stack, l.svc, l.img, l.i.Name, in.VolumesFrom)
 	if err != nil {
 		return err
@@ -45,6 +48,11 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 			if err := l.c.Store.locate(in, m); err != nil {
 				return err
 			}
+			if src := in.Filesystems[m.Source].Bind; src != "" {
+				if in.Real[src], err = spec.Leads(l.stack.WorkingDir, l.binds, src); err != nil {
+					return fmt.Errorf("volume at %s: %w", m.Target, err)
+				}
+			}
 		case types.VolumeTypeBind:
 			if in.Owners[m.Source], err = l.c.Store.bindOwner(m); err != nil {
 				return err
@@ -54,6 +62,9 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 			}
 		case types.VolumeTypeImage:
 			if in.Sources[m.Source], err = l.c.imageOf(ctx, l.i.Service, m.Source, ""); err != nil {
+				return err
+			}
+			if err := l.directory(in, in.Sources[m.Source]); err != nil {
 				return err
 			}
 		}
@@ -66,6 +77,27 @@ func (l *launch) surroundings(ctx context.Context, in *TranslateInput) (err erro
 		return err
 	}
 	return l.resolvConf(in)
+}
+
+// places sees that what the service takes of this machine, beside bind sources, lies
+// where it lay when the stack was brought up.
+func (l *launch) places() error {
+	for _, path := range spec.HostPaths(l.stack, l.svc) {
+		if _, err := spec.Leads(l.stack.WorkingDir, l.binds, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// directory looks where an image that is a directory of this machine lies.
+func (l *launch) directory(in *TranslateInput, img image.Image) (err error) {
+	for _, dir := range img.Layers { // those of others are nobody's source
+		if in.Real[dir], err = spec.Leads(l.stack.WorkingDir, l.binds, dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bindOwner looks at a bind mount's source, making it where the file allows.

@@ -107,7 +107,8 @@ type TranslateInput struct {
 	CDI *cdi.Edits
 	// Owners tells who owns each bind source, by path.
 	Owners map[string]BindOwner
-	// Real tells where each bind source lies, without links, where that was looked at.
+	// Real tells where each bind source, and each image that is a directory of this
+	// machine, lies, without links, where that was looked at.
 	Real map[string]string
 	// Peers are the containers whose namespaces are joined, by reference
 	// ("service:db", "container:NAME").
@@ -122,10 +123,10 @@ type TranslateInput struct {
 	// HostGateway is what host-gateway in extra_hosts stands for.
 	HostGateway string
 	Machine     Machine
-	// Seccomp gives the default profile for a set of capabilities, LoadSeccomp
-	// that of a file named in security_opt.
-	Seccomp     func(caps []string) (*specs.LinuxSeccomp, error)
-	LoadSeccomp func(file string, caps []string) (*specs.LinuxSeccomp, error)
+	// Seccomp gives the default profile for a set of capabilities, ParseSeccomp
+	// one of Docker's format that security_opt holds.
+	Seccomp      func(caps []string) (*specs.LinuxSeccomp, error)
+	ParseSeccomp func(profile string, caps []string) (*specs.LinuxSeccomp, error)
 }
 
 // Translated is one container, ready for the runtime and the network.

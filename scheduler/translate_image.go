@@ -27,13 +27,29 @@ func (t *translator) imageMounts(m UserMount) ([]specs.Mount, error) {
 			return []specs.Mount{layersMount(m.Target, []string{o.Lower}, path.Clean("/"+rest))}, nil
 		}
 	}
-	out := []specs.Mount{layersMount(m.Target, img.Layers, sub)}
+	layers, noLinks := t.layersOf(img)
+	out := []specs.Mount{layersMount(m.Target, layers, sub)}
+	if noLinks && t.refusesLinks() {
+		out[0].Options = append(out[0].Options, "nosymlinks")
+	}
 	if sub == "/" {
 		for _, o := range img.Overlays {
 			out = append(out, layersMount(path.Join(m.Target, o.Target), []string{o.Lower}, "/"))
 		}
 	}
 	return out, nil
+}
+
+// layersOf are an image's layers. Where one is a directory of this machine, somebody may
+// put links on the way to it, which are not to be followed.
+func (t *translator) layersOf(img image.Image) (dirs []string, noLinks bool) {
+	for _, dir := range img.Layers {
+		if real := t.in.Real[dir]; real != "" {
+			dir, noLinks = real, true
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, noLinks
 }
 
 // layersMount is the runtime's form of a read-only overlay.

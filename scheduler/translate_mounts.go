@@ -22,10 +22,10 @@ const defaultShm = 64 << 20
 func (t *translator) root() error {
 	t.spec.Root.Readonly = t.s.ReadOnly
 	t.out.Root = runtime.RootFS{
-		Lowers: slices.Clone(t.in.Image.Layers),
-		Upper:  path.Join(t.in.Layer, "upper"),
-		Work:   path.Join(t.in.Layer, "work"),
+		Upper: path.Join(t.in.Layer, "upper"),
+		Work:  path.Join(t.in.Layer, "work"),
 	}
+	t.out.Root.Lowers, t.out.Root.NoLinks = t.layersOf(t.in.Image)
 	for i, o := range t.in.Image.Overlays {
 		if dir := path.Join(t.in.Layer, fmt.Sprintf("overlay-%d", i)); !t.s.ReadOnly {
 			o.Upper, o.Work = path.Join(dir, "upper"), path.Join(dir, "work")
@@ -150,12 +150,15 @@ func (t *translator) bindMount(m UserMount) (specs.Mount, error) {
 	err := t.mapBind(&out)
 	if real := t.in.Real[m.Source]; real != "" {
 		out.Source = real
-		if t.s.Runtime == "" && !isMachine(t.s) {
+		if t.refusesLinks() {
 			out.Options = append(out.Options, "nosymlinks") // somebody may put one there until then
 		}
 	}
 	return out, err
 }
+
+// refusesLinks reports whether the runtime knows the mount option nosymlinks.
+func (t *translator) refusesLinks() bool { return t.s.Runtime == "" && !isMachine(t.s) }
 
 // mapBind maps the ids of a bind two ways: the container's user is the source's
 // owner, everybody else a subordinate id.

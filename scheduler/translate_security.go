@@ -10,6 +10,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stack/spec"
 )
 
 // allCapabilities lists every capability by its number (linux/capability.h).
@@ -96,13 +98,16 @@ func capabilityNames(in []string) ([]string, error) {
 	return out, nil
 }
 
-// SeccompFile is the file that a service's system call filter comes from, empty if
-// from none.
-func SeccompFile(p *types.Project, s types.ServiceConfig) string {
+// seccompProfile is a service's own profile, or the path of the file that the load
+// could not read it from; empty where it has none.
+func seccompProfile(p *types.Project, s types.ServiceConfig) string {
 	t := &translator{s: s}
 	o, err := t.securityOptions()
-	if err != nil || o.seccomp == "" || o.seccomp == "builtin" || o.seccomp == "unconfined" {
+	switch {
+	case err != nil || o.seccomp == "" || o.seccomp == "builtin" || o.seccomp == "unconfined":
 		return ""
+	case spec.InlineProfile(o.seccomp):
+		return o.seccomp
 	}
 	return absolute(p, o.seccomp)
 }
@@ -117,7 +122,7 @@ func absolute(p *types.Project, path string) string {
 
 type securityOptions struct {
 	noNewPrivileges bool
-	seccomp         string // "", "builtin", "unconfined", or a file
+	seccomp         string // "", "builtin", "unconfined", a profile, or a file that nobody could read
 	bareSystemPaths bool
 }
 
@@ -180,8 +185,10 @@ func (t *translator) seccomp(profile string, caps []string) (err error) {
 	switch {
 	case profile == "unconfined", profile == "" && t.s.Privileged:
 		return nil
-	case profile != "" && t.in.LoadSeccomp != nil:
-		t.spec.Linux.Seccomp, err = t.in.LoadSeccomp(absolute(t.in.Project, profile), caps)
+	case profile != "" && !spec.InlineProfile(profile): // now it could be anybody's
+		return fmt.Errorf("seccomp profile %s is not recorded: run `stack up`", profile)
+	case profile != "" && t.in.ParseSeccomp != nil:
+		t.spec.Linux.Seccomp, err = t.in.ParseSeccomp(profile, caps)
 	case profile == "" && t.in.Seccomp != nil:
 		t.spec.Linux.Seccomp, err = t.in.Seccomp(caps)
 	default:

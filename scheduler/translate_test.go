@@ -114,8 +114,8 @@ func fixtureInput(p *types.Project, f fixture) TranslateInput {
 		Seccomp: func(caps []string) (*specs.LinuxSeccomp, error) {
 			return &specs.LinuxSeccomp{DefaultAction: specs.ActErrno}, nil
 		},
-		LoadSeccomp: func(file string, caps []string) (*specs.LinuxSeccomp, error) {
-			return &specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess, ListenerMetadata: file}, nil
+		ParseSeccomp: func(profile string, caps []string) (*specs.LinuxSeccomp, error) {
+			return &specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess, ListenerMetadata: profile}, nil
 		},
 	}
 	if f.HostIDs {

@@ -164,7 +164,7 @@ func (w *widening) files() {
 	for _, f := range w.old.Sources {
 		for _, now := range w.new.Sources {
 			if now.Path == f.Path && now.Real != f.Real && !spec.Within(w.new.Home(), now.Real) {
-				w.add("", "bind source %s leads to %s now", f.Path, now.Real)
+				w.add("", "%s leads to %s now", f.Path, now.Real)
 			}
 		}
 	}

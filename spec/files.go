@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // File is one that a load read, or would have read if it were there.
@@ -67,28 +65,6 @@ func (r *report) candidates(dir string, f family) {
 	}
 }
 
-// bindSources tells where the sources of bind mounts lie.
-func bindSources(p *types.Project) []File {
-	out := []File{}
-	seen := map[string]bool{}
-	add := func(volumes []types.ServiceVolumeConfig) {
-		for _, v := range volumes {
-			if v.Type == types.VolumeTypeBind && filepath.IsAbs(v.Source) && !seen[v.Source] {
-				seen[v.Source] = true
-				out = append(out, File{Path: v.Source, Real: willBe(v.Source)})
-			}
-		}
-	}
-	for _, s := range p.AllServices() {
-		add(s.Volumes)
-		for _, h := range s.PreStart {
-			add(h.Volumes)
-		}
-	}
-	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return out
-}
-
 // willBe is where a path leads, or what is missing of it will be made.
 func willBe(path string) string {
 	real, err := filepath.EvalSymlinks(path)
@@ -98,7 +74,7 @@ func willBe(path string) string {
 	return filepath.Join(willBe(filepath.Dir(path)), filepath.Base(path))
 }
 
-// Leads tells where a bind source lies now, without links. It must be where it was when
+// Leads tells where a source of the machine lies now, without links. It must be where it was when
 // the stack was loaded, or in the stack's folder: who can write that could have put a
 // link there. One that nobody noted is taken as it is.
 func Leads(home string, sources []File, source string) (real string, err error) {

@@ -47,7 +47,7 @@ func (s *Stack) WithJobs(names ...string) (*Stack, error) {
 		return nil, err
 	}
 	maps.Copy(p.Services, s.Services)
-	return &Stack{Project: &p, positions: s.positions, Digests: fileDigests(&p), Files: s.Files, Sources: bindSources(&p), Warnings: s.Warnings}, nil
+	return &Stack{Project: &p, positions: s.positions, Digests: fileDigests(&p), Files: s.Files, Sources: hostSources(&p), Warnings: s.Warnings}, nil
 }
 
 // takeJobs takes what a service depends on.

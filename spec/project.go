@@ -33,7 +33,10 @@ func (j *job) project(ctx context.Context) (*Stack, error) {
 	if !j.opts.NoEnvResolution {
 		st.Digests = fileDigests(p)
 	}
-	st.Files, st.Sources = j.report.located(), bindSources(p)
+	if !j.opts.KeepProfiles {
+		inlineProfiles(p, j.report.looks)
+	}
+	st.Files, st.Sources = j.report.located(), hostSources(p)
 	return st, nil
 }
 

@@ -15,7 +15,8 @@ type Stack struct {
 	Digests map[string]string
 	// Files are those that the load read or looked for; nil is unknown.
 	Files []File
-	// Sources are the sources of bind mounts; nil is unknown.
+	// Sources are the places of the machine that containers are given: bind mounts and
+	// HostPaths; nil is unknown.
 	Sources []File
 	// Warnings are diagnostics that do not stop the load.
 	Warnings Diagnostics
@@ -53,6 +54,10 @@ type Options struct {
 
 	// For `config`, which runs nothing: only warn of what no stack can honour.
 	Unsupported bool
+
+	// For `config`: leave the names of seccomp profiles' files, in the place of their
+	// contents.
+	KeepProfiles bool
 
 	// For `config`: leave out steps of the load. Without interpolation only the
 	// schema is checked, and only Model can hold what is no string by nature.

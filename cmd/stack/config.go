@@ -87,7 +87,7 @@ func (o *configOptions) specOptions(a *app) spec.Options {
 	so := a.specOptions()
 	so.NoInterpolate, so.NoNormalize, so.NoResolvePaths = o.noInterpolate, o.noNormalize, o.noPaths
 	so.NoConsistency, so.NoEnvResolution = o.noConsistency, o.noEnv
-	so.Unsupported = !o.check && !o.quiet
+	so.Unsupported, so.KeepProfiles = !o.check && !o.quiet, o.hash == ""
 	return so
 }
 

@@ -102,22 +102,22 @@ func (a *app) controllerOf(s *scheduler.Store, keeper *shim.Keeper, log *slog.Lo
 	}
 	containers := a.runtimes(s, native.Options{CloneParent: true, Log: log})
 	return scheduler.NewController(scheduler.Config{
-		Store:       s,
-		Runtime:     containers,
-		Files:       containers,
-		Network:     scheduler.HostNetwork{Host: host},
-		Images:      images,
-		Build:       buildQuietly(a),
-		Keeper:      scheduler.ShimKeeper{Keeper: keeper},
-		Machine:     scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
-		CDIDirs:     a.cdiDirs(),
-		Mount:       rootfs.Mount,
-		Seccomp:     profiles.Default,
-		LoadSeccomp: loadSeccomp,
-		Neighbour:   a.neighbour,
-		Version:     version,
-		Live:        liveLoader{exe, s.Project},
-		Log:         log,
+		Store:        s,
+		Runtime:      containers,
+		Files:        containers,
+		Network:      scheduler.HostNetwork{Host: host},
+		Images:       images,
+		Build:        buildQuietly(a),
+		Keeper:       scheduler.ShimKeeper{Keeper: keeper},
+		Machine:      scheduler.Machine{CgroupV2: groups.Mode == cgroup.V2, CPUs: goruntime.NumCPU()},
+		CDIDirs:      a.cdiDirs(),
+		Mount:        rootfs.Mount,
+		Seccomp:      profiles.Default,
+		ParseSeccomp: parseSeccomp,
+		Neighbour:    a.neighbour,
+		Version:      version,
+		Live:         liveLoader{exe, s.Project},
+		Log:          log,
 	})
 }
 

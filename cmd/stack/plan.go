@@ -87,6 +87,9 @@ func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Comman
 		for line := range strings.Lines(p.String()) {
 			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
 		}
+		for _, reason := range p.Consent {
+			fmt.Fprintln(a.stderr, plain("! "+reason.String()))
+		}
 		err = a.notes(a.storeOf(st.Name), cmd.Services)
 	case "json":
 		err = json.NewEncoder(a.stdout).Encode(p)

@@ -63,28 +63,31 @@ func (m machinery) Neighbour(container string) (scheduler.Peer, error) {
 	return m.a.neighbour(m.ctx, container)
 }
 
-func (machinery) Seccomp(file string) error {
-	profile, err := loadSeccomp(file, nil)
-	if err != nil {
-		return err
+func (machinery) Seccomp(profile string) error {
+	text, name := profile, "seccomp profile"
+	if !spec.InlineProfile(profile) {
+		b, err := os.ReadFile(profile)
+		if err != nil {
+			return fmt.Errorf("cannot read seccomp profile: %w", err)
+		}
+		text, name = string(b), name+" "+profile
 	}
-	if _, err = seccomp.Compile(profile); err != nil {
-		return fmt.Errorf("cannot use seccomp profile %s: %w", file, err)
+	p, err := parseSeccomp(text, nil)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	if _, err = seccomp.Compile(p); err != nil {
+		return fmt.Errorf("cannot use %s: %w", name, err)
+	}
+	if name != "seccomp profile" {
+		return fmt.Errorf("%s changed while it was read: try again", name)
 	}
 	return nil
 }
 
-// loadSeccomp reads a profile for a container with caps.
-func loadSeccomp(file string, caps []string) (*scheduler.Seccomp, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read seccomp profile: %w", err)
-	}
-	p, err := profiles.Parse(b, caps)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read seccomp profile %s: %w", file, err)
-	}
-	return p, nil
+// parseSeccomp makes a profile's text one for a container with caps.
+func parseSeccomp(text string, caps []string) (*scheduler.Seccomp, error) {
+	return profiles.Parse([]byte(text), caps)
 }
 
 func (machinery) Facts() scheduler.Facts {

@@ -37,7 +37,10 @@ type reasons struct {
 	// what failed.
 	State, Reason string
 	// Update tells of an update that did not simply succeed.
-	Update     string         `json:",omitempty"`
+	Update string `json:",omitempty"`
+	// Waits are what an edit of the live stack file would give it, which waits for
+	// a person's consent.
+	Waits      []string       `json:",omitempty"`
 	Next       []scheduler.Op `json:",omitempty"`
 	Containers []whyContainer
 	Events     []scheduler.Event
@@ -107,6 +110,11 @@ func (r *reasons) stand(p scheduler.Plan) {
 	for _, op := range p.Ops {
 		if op.Service == r.Service {
 			r.Next = append(r.Next, op)
+		}
+	}
+	for _, reason := range p.Consent {
+		if reason.Service == r.Service || reason.Service == "" {
+			r.Waits = append(r.Waits, reason.Text)
 		}
 	}
 	switch s := p.Services[r.Service]; {

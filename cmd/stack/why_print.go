@@ -20,6 +20,9 @@ func (r *reasons) print(w io.Writer) error {
 	if r.Update != "" && r.Update != r.Reason {
 		fmt.Fprintln(w, plain("  update: "+r.Update))
 	}
+	for _, text := range r.Waits {
+		fmt.Fprintln(w, plain("  an edit of its file waits for consent: "+text))
+	}
 	for _, op := range r.Next {
 		fmt.Fprintln(w, plain(fmt.Sprintf("  next: %s %s: %s", op.Kind, op.Target, op.Cause)))
 	}

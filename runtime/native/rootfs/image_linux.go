@@ -17,7 +17,7 @@ const lowerOption = "lowerdir+="
 // build, with an upper directory that has the container's ids on disk. Without lower
 // trees it is another mount.
 func (p *mount) overlaid() layers {
-	var l layers
+	l := layers{noLinks: p.noLinks}
 	if p.Type != "overlay" {
 		return l
 	}

@@ -88,6 +88,19 @@ func cloneTree(fd int, path string, recursive bool) (int, error) {
 	return unix.OpenTree(fd, path, flags)
 }
 
+// cloneDirectory is cloneTree of a path, on the way to which noLinks refuses links.
+func cloneDirectory(path string, noLinks bool) (int, error) {
+	if !noLinks {
+		return cloneTree(unix.AT_FDCWD, path, false)
+	}
+	fd, err := openHow(unix.AT_FDCWD, path, unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	return cloneTree(fd, "", false)
+}
+
 // attachAt puts the detached mount on top of the object that target refers to.
 func attachAt(mount, target int) error {
 	return unix.MoveMount(mount, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)

@@ -38,10 +38,11 @@ type lower struct {
 }
 
 // open opens dir as a detached mount, id-mapped through the container's user
-// namespace if asked; the caller closes the descriptor.
-func (k *Lowers) open(dir string, s *Setup, mapped bool) (lower, error) {
-	if k == nil {
-		return openLower(dir, s, mapped)
+// namespace if asked; the caller closes the descriptor. What may have no links on the way
+// is not kept.
+func (k *Lowers) open(dir string, s *Setup, mapped, noLinks bool) (lower, error) {
+	if k == nil || noLinks {
+		return openLower(dir, s, mapped, noLinks)
 	}
 	key, err := keyOf(dir, s, mapped)
 	if err != nil {
@@ -51,7 +52,7 @@ func (k *Lowers) open(dir string, s *Setup, mapped bool) (lower, error) {
 	defer k.mu.Unlock()
 	l, ok := k.known[key]
 	if !ok {
-		if l, err = openLower(dir, s, mapped); err != nil {
+		if l, err = openLower(dir, s, mapped, false); err != nil {
 			return lower{}, err
 		}
 		if k.known == nil {
@@ -97,8 +98,8 @@ func keyOf(dir string, s *Setup, mapped bool) (lowerKey, error) {
 	return key, err
 }
 
-func openLower(dir string, s *Setup, mapped bool) (l lower, err error) {
-	if l.fd, err = cloneTree(unix.AT_FDCWD, dir, false); err != nil {
+func openLower(dir string, s *Setup, mapped, noLinks bool) (l lower, err error) {
+	if l.fd, err = cloneDirectory(dir, noLinks); err != nil {
 		return lower{}, fmt.Errorf("cannot open layer %q: %w", dir, err)
 	}
 	defer func() {

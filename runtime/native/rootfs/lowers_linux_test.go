@@ -13,7 +13,7 @@ import (
 // mountOf is the identity of the mount that the layer is opened as.
 func mountOf(t *testing.T, k *Lowers, dir string, s *Setup) uint64 {
 	t.Helper()
-	l, err := k.open(dir, s, s.UserNS != nil)
+	l, err := k.open(dir, s, s.UserNS != nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 type layers struct {
 	lowers      []string
 	upper, work string // empty: a tmpfs that is mounted read-only in the end
+	noLinks     bool   // on the way to the lowers
 	unmapped    bool   // use the lowers' ids as they are
 	mapped      bool   // upper and work have the container's ids on disk: see mapUpper
 	upperFDs    upperFDs
@@ -67,7 +68,7 @@ func oldKernel(err error) bool {
 func (b *builder) openLowers(l *layers, keep *Lowers) error {
 	l.lowerFDs = nil
 	for i, dir := range l.lowers {
-		got, err := keep.open(dir, &b.setup, b.setup.UserNS != nil && !l.unmapped)
+		got, err := keep.open(dir, &b.setup, b.setup.UserNS != nil && !l.unmapped, l.noLinks)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func (b *builder) prepareRoot() error {
 // prepareLayers overlays the image. Layers that cannot be id-mapped are
 // copied, and so are all on a kernel without overlayfs.
 func (b *builder) prepareLayers(r runtime.RootFS) (tree, error) {
-	t, err := b.overlay(layers{lowers: r.Lowers, upper: r.Upper, work: r.Work, mapped: r.Mapped})
+	t, err := b.overlay(layers{lowers: r.Lowers, noLinks: r.NoLinks, upper: r.Upper, work: r.Work, mapped: r.Mapped})
 	if r.Mapped && err != nil {
 		return t, err // what is written must be kept
 	}
