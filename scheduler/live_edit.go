@@ -114,6 +114,7 @@ func (c *Controller) foreseeEdit(st *spec.Stack, src LiveSource) (Plan, error) {
 		delete(seen.Sources, name)
 	}
 	plan := Foresee(want, seen, c.Now())
+	c.Store.nameKeys(&plan, want, seen)
 	plan.Services = nil // only what is done is shown
 	return plan, nil
 }

@@ -43,6 +43,7 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 		}
 	}
 	p := Foresee(want, seen, now)
+	s.nameKeys(&p, want, seen)
 	p.Warnings = append(p.Warnings, s.openUserNS(st, services)...)
 	if before != nil && !p.Empty() {
 		p.Consent = Widens(before, w.Stack)

@@ -152,7 +152,7 @@ func (p *planner) stale(r *Instance, sw ServiceWish) string {
 	case sw.NoRecreate:
 		return ""
 	case p.outdated(r, sw) && r.Recreate != p.want.Recreates[r.Service]:
-		return "its configuration changed"
+		return causeConfiguration
 	case resolved && digest != "" && r.Digest != digest:
 		return "its image changed"
 	case p.sourcesChanged(r):
@@ -177,7 +177,7 @@ func (p *planner) refresh(r *Instance, sw ServiceWish, after []string) []string 
 		return nil
 	}
 	return []string{p.op(Op{Kind: OpUpdate, Target: r.Name, Service: r.Service, Instance: r.ID, Number: r.Number,
-		Cause: "its settings changed, nothing that needs a new container", After: after})}
+		Cause: causeSettings, After: after})}
 }
 
 // sourcesChanged reports whether another image is mounted by now, where a command
