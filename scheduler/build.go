@@ -48,6 +48,8 @@ type BuildOptions struct {
 	// Platform, when set, is the only one that is built for services with several.
 	Native bool
 	Check  bool
+	// Provenance and SBOM are as in a file; "" is what the file has.
+	Provenance, SBOM string
 }
 
 // Build makes the images of services, side by side, and with them those that they

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -46,6 +47,13 @@ func BuildRequest(p *types.Project, service string, o BuildOptions) (build.Reque
 		if err := step(&q, p, svc); err != nil {
 			return q, err
 		}
+	}
+	var err error
+	if q.Provenance, err = attestation(cmp.Or(o.Provenance, b.Provenance)); err != nil {
+		return q, fmt.Errorf("build.provenance: %w", err)
+	}
+	if q.SBOM, err = attestation(cmp.Or(o.SBOM, b.SBOM)); err != nil {
+		return q, fmt.Errorf("build.sbom: %w", err)
 	}
 	q.Platforms = buildPlatforms(svc, o.Native)
 	for _, k := range append(slices.Clone([]types.SSHKey(b.SSH)), o.SSH...) {

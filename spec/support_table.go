@@ -63,13 +63,12 @@ func buildSupport() []support {
 	for _, k := range []string{"context", "dockerfile", "dockerfile_inline", "args", "target", "cache_from", "cache_to", "no_cache",
 		"no_cache_filter", "pull", "platforms", "labels", "network", "shm_size", "extra_hosts", "additional_contexts", "tags",
 		"entitlements", "privileged", "ssh", "secrets", "secrets.[].source", "secrets.[].target",
-		"ulimits", "ulimits.*.soft", "ulimits.*.hard"} {
+		"ulimits", "ulimits.*.soft", "ulimits.*.hard", "provenance", "sbom"} {
 		keys = append(keys, ok("build."+k)...)
 	}
 	return slices.Concat(keys,
 		// BuildKit gives a secret what RUN --mount=type=secret says.
 		warn("RUN --mount says who may read a secret", "build.secrets.[].uid", "build.secrets.[].gid", "build.secrets.[].mode"),
-		warn("attestations are not kept with images", "build.provenance", "build.sbom"),
 		refuse(windows, "build.isolation"),
 	)
 }

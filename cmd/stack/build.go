@@ -42,6 +42,9 @@ func newBuild(a *app) *cobra.Command {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
 	f.BoolVar(&o.deps, "with-dependencies", false, "also what the services depend on")
 	f.BoolVar(&o.Check, "check", false, "only look for faults in the Dockerfiles")
+	f.StringVar(&o.Provenance, "provenance", "", "attest how the images were built: true, false or mode=min|max")
+	f.StringVar(&o.SBOM, "sbom", "", "attest what is in the images: true, false or generator=IMAGE")
+	f.Lookup("provenance").NoOptDefVal, f.Lookup("sbom").NoOptDefVal = "true", "true"
 	f.StringVarP(&o.memory, "memory", "m", "", "accepted for compatibility")
 	f.StringVar(&o.builder, "builder", "", "accepted for compatibility: there is one builder")
 	f.Bool("parallel", true, "accepted for compatibility: it always is")

@@ -38,7 +38,11 @@ func inspectImage(_ context.Context, a *app, name string) (any, error) {
 		return nil, err
 	}
 	same := slices.DeleteFunc(all, func(r image.Record) bool { return r.Image.Digest != rec.Image.Digest })
-	return inspect.NewImage(same, size), nil
+	parts, err := store.Parts(rec)
+	if err != nil {
+		return nil, err
+	}
+	return inspect.NewImage(rec, same, size, parts), nil
 }
 
 // findImage looks an image up by reference or ID; all are those of the store.

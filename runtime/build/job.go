@@ -12,6 +12,9 @@ const Version = 1
 // Exporter is what BuildKit's API calls our image store.
 const Exporter = "stack"
 
+// AttrAttested is the exporter's attribute for images with attestations.
+const AttrAttested = "attested"
+
 // Machine says where a build finds things.
 type Machine struct {
 	// Run and Lib are directories of sockets and of state, as scheduler.Layout has.
@@ -80,9 +83,13 @@ type Request struct {
 	Ulimits    []string // NAME=SOFT:HARD
 	// Entitlements are network.host, security.insecure.
 	Entitlements []string
-	// Provenance and SBOM are attestations' parameters; "" for none.
+	// Provenance and SBOM are attestations that the image gets: BuildKit's parameters
+	// (mode=max, generator=IMAGE), DefaultAttestation, or "" for none.
 	Provenance, SBOM string
 }
+
+// DefaultAttestation is one without parameters.
+const DefaultAttestation = "true"
 
 // Cache is a place outside where BuildKit's cache is read from or written to.
 type Cache struct {

@@ -35,7 +35,12 @@ func (s *Store) add(ctx context.Context, c contents) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	return s.unpackImage(ctx, stored)
+	if err := s.copyIndex(ctx, c); err != nil {
+		return Record{}, err
+	}
+	rec, err := s.unpackImage(ctx, stored)
+	rec.Index = c.index
+	return rec, err
 }
 
 // addLayer copies a layer; one whose digest nobody stated gets it from its bytes.

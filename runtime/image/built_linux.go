@@ -80,8 +80,9 @@ func (s *Store) Hold(ctx context.Context) (io.Closer, error) { return s.share(ct
 // Built is an image that a builder on the same file system has made.
 type Built struct {
 	Manifest v1.Descriptor
-	Names    []string // complete references; none: it is known by its digest
-	Platform string   // as in Record, for an image of a foreign platform
+	Index    *v1.Descriptor // what the manifest is part of, nil for nothing
+	Names    []string       // complete references; none: it is known by its digest
+	Platform string         // as in Record, for an image of a foreign platform
 	// Blob gives the path of a blob of the image.
 	Blob func(digest.Digest) (string, error)
 	// Unpacked gives the directory of a layer in overlayfs' form, "" for none. Its
@@ -105,6 +106,9 @@ func (s *Store) adoptBuilt(ctx context.Context, b Built) (Record, error) {
 	}
 	defer shared.Close()
 	c, err := s.linkBlobs(ctx, b)
+	if err == nil {
+		err = s.linkIndex(ctx, b)
+	}
 	if err != nil {
 		return Record{}, err
 	}
@@ -121,7 +125,7 @@ func (s *Store) adoptBuilt(ctx context.Context, b Built) (Record, error) {
 	if err != nil {
 		return rec, err
 	}
-	rec.Platform = b.Platform
+	rec.Platform, rec.Index = b.Platform, b.Index
 	if len(b.Names) == 0 {
 		b.Names = []string{rec.Image.Digest}
 	}
@@ -160,6 +164,28 @@ func (s *Store) linkBlobs(ctx context.Context, b Built) (contents, error) {
 	}
 	m.self = b.Manifest
 	return s.readStored(m)
+}
+
+// linkIndex brings the index with all that it leads to.
+func (s *Store) linkIndex(ctx context.Context, b Built) error {
+	if b.Index == nil {
+		return nil
+	}
+	all, err := readBranch(*b.Index, func(d v1.Descriptor) ([]byte, error) {
+		if err := s.linkBlob(ctx, d, b.Blob); err != nil {
+			return nil, err
+		}
+		return readBlob(directory(s.dir), d.Digest)
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range all.allBlobs() {
+		if err := s.linkBlob(ctx, d, b.Blob); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) linkBlob(ctx context.Context, d v1.Descriptor, find func(digest.Digest) (string, error)) error {

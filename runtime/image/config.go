@@ -60,6 +60,7 @@ type contents struct {
 	layers   []blob         // the lowest first, one for each diff_id
 	manifest *v1.Descriptor // nil where there is none
 	from     files          // has the manifest
+	index    *v1.Descriptor // what it is part of, nil where from has not all of that
 }
 
 // blob is a stored file of a layout or an archive.

@@ -179,6 +179,9 @@ func indexImages(from files) ([]foundImage, error) {
 			return nil, err
 		}
 		c, err := readManifest(from, m)
+		if err == nil {
+			c.index, err = indexOf(from, d)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -99,7 +99,7 @@ func lookup(all []Record, r reference, platform string, p v1.Platform) (Record, 
 // hasDigest says whether r names the record's image by its digest in the registry.
 func (rec Record) hasDigest(r reference) bool {
 	own, err := parseReference(rec.Image.Ref)
-	return err == nil && r.path == own.path && slices.ContainsFunc([]*v1.Descriptor{rec.Target, rec.Manifest}, func(d *v1.Descriptor) bool {
+	return err == nil && r.path == own.path && slices.ContainsFunc([]*v1.Descriptor{rec.Target, rec.Index, rec.Manifest}, func(d *v1.Descriptor) bool {
 		return d != nil && d.Digest == r.digest
 	})
 }

@@ -160,6 +160,9 @@ func (s *Store) keepBlobs(rec Record, keep map[string]bool) error {
 	if rec.Target != nil {
 		keep[s.blobPath(rec.Target.Digest)] = true
 	}
+	if err := s.keepIndex(rec, keep); err != nil {
+		return err
+	}
 	keep[s.blobPath(rec.Manifest.Digest)] = true
 	data, err := readBlob(directory(s.dir), rec.Manifest.Digest)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -91,6 +91,9 @@ func (p *pull) run(ctx context.Context, ref string) (Record, bool, error) {
 		return Record{}, false, err
 	}
 	rec.Target = &target
+	if rec.Index == nil {
+		rec.Index = p.whole(ctx, target, rec)
+	}
 	if !isNative(p.platform) {
 		rec.Platform = platforms.Format(p.platform)
 	}
@@ -211,20 +214,23 @@ func (s *Store) hasAll(rec Record) bool {
 // manifest fetches target, and what indexes lead to, down to the manifest for the
 // platform.
 func (p *pull) manifest(ctx context.Context, target v1.Descriptor) (manifestFile, error) {
-	fetch := func(d v1.Descriptor) ([]byte, error) {
-		if d.Size > maxJSON {
-			return nil, fmt.Errorf("%w: the manifest is larger than %d bytes", ErrHostile, maxJSON)
-		}
-		if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
-			return nil, err
-		}
-		return readBlob(directory(p.s.dir), d.Digest)
-	}
+	fetch := func(d v1.Descriptor) ([]byte, error) { return p.small(ctx, d) }
 	m, err := followIndexes(fetch, target, p.platform, 0)
 	if err == nil && m.Config.Size > maxJSON {
 		err = fmt.Errorf("%w: the configuration is larger than %d bytes", ErrHostile, maxJSON)
 	}
 	return m, err
+}
+
+// small fetches a manifest or an index.
+func (p *pull) small(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	if d.Size > maxJSON {
+		return nil, fmt.Errorf("%w: the manifest is larger than %d bytes", ErrHostile, maxJSON)
+	}
+	if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
+		return nil, err
+	}
+	return readBlob(directory(p.s.dir), d.Digest)
 }
 
 func (p *pull) source(d v1.Descriptor) source {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,19 +55,41 @@ func (s *Store) push(ctx context.Context, to Pusher, ref string, say func(Progre
 	if rec.Image.Ref != r.String() {
 		return v1.Descriptor{}, fmt.Errorf("%w under this name", ErrNotFound)
 	}
-	c, err := s.contents(*rec.Manifest)
+	all, err := s.branchOf(rec)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	if c, err = s.compressed(ctx, c, say); err != nil {
+	if all, err = s.compressed(ctx, all, &rec, say); err != nil {
 		return v1.Descriptor{}, err
 	}
 	p := &push{s: s, to: to, ref: r, say: say}
-	if err := p.send(ctx, c); err != nil {
+	if err := p.send(ctx, all); err != nil {
 		return v1.Descriptor{}, err
 	}
-	rec.Manifest, rec.Target = c.manifest, c.manifest
-	return *c.manifest, s.record(ctx, r, rec)
+	rec.Target = &all.self
+	if rec.Index = nil; isIndex(all.self) {
+		rec.Index = &all.self
+	}
+	return all.self, s.record(ctx, r, rec)
+}
+
+// branchOf is what goes out of an image: the whole index that it is part of, if it is
+// here, or else its own manifest.
+func (s *Store) branchOf(rec Record) (*branch, error) {
+	if rec.Index != nil {
+		b, err := s.readIndex(*rec.Index)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: a part of its index is gone; pull or build it again", ErrNotFound)
+		}
+		return b, err
+	}
+	if rec.Target != nil && isIndex(*rec.Target) {
+		b, err := s.readIndex(*rec.Target)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return b, err
+		}
+	}
+	return s.readIndex(*rec.Manifest)
 }
 
 type push struct {
@@ -76,31 +99,34 @@ type push struct {
 	say func(Progress)
 }
 
-// send uploads the parts side by side and the manifest last: before, the registry
-// shows nothing.
-func (p *push) send(ctx context.Context, c contents) error {
+// send uploads the blobs side by side, then the manifests and the topmost last:
+// before, the registry shows nothing.
+func (p *push) send(ctx context.Context, b *branch) error {
 	all, err := p.s.List()
 	if err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelDownloads)
-	seen := map[digest.Digest]bool{}
-	for _, b := range c.layers {
-		if seen[b.digest] {
+	for _, d := range b.allBlobs() {
+		if !isLayer(d.MediaType) {
+			g.Go(func() error { return p.blob(gctx, d, nil, nil) })
 			continue
 		}
-		seen[b.digest] = true
-		d := v1.Descriptor{MediaType: b.media, Digest: b.digest, Size: b.size}
-		from := p.s.repositoriesWith(all, p.ref, b.digest)
+		from := p.s.repositoriesWith(all, p.ref, d.Digest)
 		g.Go(func() error { return p.blob(gctx, d, from, newMeter(p.say, shortDigest(d.Digest), d.Size)) })
 	}
-	config := v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromBytes(c.config), Size: int64(len(c.config))}
-	g.Go(func() error { return p.blob(gctx, config, nil, nil) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return p.blob(ctx, *c.manifest, nil, nil)
+	return b.each(func(c *branch) error {
+		if c == b {
+			return p.blob(ctx, c.self, nil, nil)
+		}
+		part := *p // the name is the topmost's alone
+		part.ref.tag, part.ref.digest = "", c.self.Digest
+		return part.blob(ctx, c.self, nil, nil)
+	})
 }
 
 func (p *push) blob(ctx context.Context, d v1.Descriptor, from []string, m *meter) error {
@@ -145,37 +171,6 @@ func (s *Store) repositoriesWith(all []Record, r reference, layer digest.Digest)
 	}
 	return out
 }
-
-// compressed gives the image with all layers compressed, under another manifest if
-// one was not.
-func (s *Store) compressed(ctx context.Context, c contents, say func(Progress)) (contents, error) {
-	changed := false
-	for i, b := range c.layers {
-		if !isPlain(b.media) {
-			continue
-		}
-		changed = true
-		m := newMeter(say, shortDigest(b.digest), b.size)
-		m.begin("Compressing")
-		d, err := s.compress(ctx, b.digest, m)
-		if err != nil {
-			return c, fmt.Errorf("cannot compress layer %s: %w", b.digest, err)
-		}
-		name, err := blobName(d.Digest)
-		if err != nil {
-			return c, err
-		}
-		c.layers[i] = blob{name: name, digest: d.Digest, size: d.Size, media: d.MediaType, files: b.files}
-	}
-	if !changed {
-		return c, nil
-	}
-	d, err := s.addManifest(ctx, c)
-	c.manifest = &d
-	return c, err
-}
-
-func isPlain(mediaType string) bool { return strings.HasSuffix(mediaType, ".tar") }
 
 // compress stores a layer anew, with gzip. The same layer gives the same bytes.
 func (s *Store) compress(ctx context.Context, layer digest.Digest, m *meter) (v1.Descriptor, error) {

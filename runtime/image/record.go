@@ -35,6 +35,9 @@ type Record struct {
 	// Manifest is this platform's. It, its configuration and its layers are in
 	// blobs; without it the layers are all there is of the image.
 	Manifest *v1.Descriptor `json:",omitempty"`
+	// Index is what Manifest was built, loaded or pulled with, if it was more than
+	// that: other platforms, or attestations. All of it is in blobs.
+	Index *v1.Descriptor `json:",omitempty"`
 
 	// What the image's configuration says beside Image.Config, for people.
 	Created                   *time.Time      `json:",omitempty"`

@@ -64,16 +64,20 @@ func (x *export) image(ctx context.Context, rec Record, name string) error {
 	config := digest.FromBytes(c.config)
 	i := slices.IndexFunc(x.saved, func(s savedImage) bool { return s.Config == archiveName(config) })
 	if i < 0 {
-		if err := x.blobs(ctx, *rec.Manifest, config, c); err != nil {
-			return err
-		}
 		i = len(x.saved)
 		x.saved = append(x.saved, savedImage{Config: archiveName(config)})
 		for _, b := range c.layers {
 			x.saved[i].Layers = append(x.saved[i].Layers, archiveName(b.digest))
 		}
 	}
-	d := v1.Descriptor{MediaType: rec.Manifest.MediaType, Digest: rec.Manifest.Digest, Size: rec.Manifest.Size}
+	all, err := x.s.branchOf(rec)
+	if err != nil {
+		return err
+	}
+	if err := x.branch(ctx, all); err != nil {
+		return err
+	}
+	d := v1.Descriptor{MediaType: all.self.MediaType, Digest: all.self.Digest, Size: all.self.Size}
 	// By ID the image goes without a name, as with Docker.
 	if r, err := parseReference(name); err == nil && r.scheme == schemeRegistry && r.tag != "" && r.String() == rec.Image.Ref {
 		x.saved[i].RepoTags = append(x.saved[i].RepoTags, Familiar(r.String()))
@@ -87,30 +91,31 @@ func archiveName(d digest.Digest) string {
 	return path.Join("blobs", d.Algorithm().String(), d.Encoded())
 }
 
-// blobs writes the manifest, the configuration and the layers, each once.
-func (x *export) blobs(ctx context.Context, manifest v1.Descriptor, config digest.Digest, c contents) error {
-	all := []digest.Digest{manifest.Digest, config}
-	for _, b := range c.layers {
-		all = append(all, b.digest)
-	}
-	for _, d := range all {
-		if x.done[d] {
-			continue
-		}
-		x.done[d] = true
-		f, err := os.Open(x.s.blobPath(d))
-		if err != nil {
-			return err
-		}
-		st, err := f.Stat()
+// branch writes what an image is made of, each blob once.
+func (x *export) branch(ctx context.Context, b *branch) error {
+	err := b.each(func(c *branch) error { return x.blob(ctx, c.self.Digest) })
+	for _, d := range b.allBlobs() {
 		if err == nil {
-			err = x.file(archiveName(d), st.Size(), &bounded{ctx: ctx, r: f, left: st.Size()})
-		}
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
+			err = x.blob(ctx, d.Digest)
 		}
 	}
-	return nil
+	return err
+}
+
+func (x *export) blob(ctx context.Context, d digest.Digest) error {
+	if x.done[d] {
+		return nil
+	}
+	x.done[d] = true
+	f, err := os.Open(x.s.blobPath(d))
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		err = x.file(archiveName(d), st.Size(), &bounded{ctx: ctx, r: f, left: st.Size()})
+	}
+	return errors.Join(err, f.Close())
 }
 
 // file adds one file and, before the first of a directory, that.

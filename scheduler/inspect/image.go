@@ -27,7 +27,27 @@ type Image struct {
 	GraphDriver  GraphDriver
 	RootFS       v1.RootFS
 	Metadata     ImageMetadata
-	Descriptor   *v1.Descriptor `json:",omitempty"`
+	// Descriptor is of the index that the image is part of, or else of its manifest.
+	Descriptor *v1.Descriptor `json:",omitempty"`
+	Manifests  []Manifest     `json:",omitempty"`
+}
+
+// Manifest is one of an index: an image's for a platform, or what attests something
+// of one.
+type Manifest struct {
+	ID         string
+	Descriptor v1.Descriptor
+	Available  bool // on this machine
+	Kind       string
+	ImageData  *struct{ Platform v1.Platform } `json:",omitempty"`
+	// AttestationData says of which manifest, and of what type the statements are.
+	AttestationData *AttestationData `json:",omitempty"`
+}
+
+// AttestationData is what is known of an attestation without reading it.
+type AttestationData struct {
+	For            string
+	PredicateTypes []string `json:",omitempty"`
 }
 
 // GraphDriver tells where the layers are.
@@ -47,14 +67,17 @@ type ImageMetadata struct {
 	LastTagTime time.Time
 }
 
-// NewImage shows an image under all the references that lead to it; size is in bytes.
-func NewImage(recs []image.Record, size int64) Image {
-	rec := recs[0]
+// NewImage shows an image under all the references that lead to it; size is in bytes,
+// parts are what its index has.
+func NewImage(rec image.Record, recs []image.Record, size int64, parts []image.Part) Image {
 	out := Image{
 		ID: rec.Image.Digest, RepoTags: []string{}, RepoDigests: []string{}, Created: rec.Created, Author: rec.Author,
 		Config: ImageConfig{ImageConfig: rec.Image.Config}, Architecture: rec.Architecture, Variant: rec.Variant, Os: rec.OS, Size: size,
 		GraphDriver: GraphDriver{Name: "overlay", Data: map[string]string{"LowerDir": strings.Join(rec.Image.Layers, ":")}},
 		RootFS:      v1.RootFS{Type: "layers", DiffIDs: rec.DiffIDs}, Metadata: ImageMetadata{rec.Unpacked}, Descriptor: rec.Manifest,
+	}
+	if out.Manifests = manifests(parts); rec.Index != nil {
+		out.Descriptor = rec.Index
 	}
 	if n := len(rec.History); n > 0 {
 		out.Comment = rec.History[n-1].Comment
@@ -77,4 +100,19 @@ func NewImage(recs []image.Record, size int64) Image {
 		}
 	}
 	return out
+}
+
+func manifests(parts []image.Part) []Manifest {
+	var all []Manifest
+	for _, p := range parts {
+		m := Manifest{ID: p.Digest.String(), Descriptor: p.Descriptor, Available: p.Here, Kind: "image"}
+		switch {
+		case p.Of != "":
+			m.Kind, m.AttestationData = "attestation", &AttestationData{For: p.Of.String(), PredicateTypes: p.Predicates}
+		case p.Platform != nil:
+			m.ImageData = &struct{ Platform v1.Platform }{*p.Platform}
+		}
+		all = append(all, m)
+	}
+	return all
 }

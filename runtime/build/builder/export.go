@@ -53,10 +53,18 @@ func (e *imageExport) Name() string             { return "storing image" }
 func (e *imageExport) Type() string             { return build.Exporter }
 func (e *imageExport) Attrs() map[string]string { return e.attrs }
 func (e *imageExport) Config() *exporter.Config {
-	return exporter.NewConfigWithCompression(uncompressed())
+	return exporter.NewConfigWithCompression(e.compression())
 }
 
-func uncompressed() compression.Config { return compression.New(compression.Uncompressed) }
+// compression is none: it is done when an image is pushed. Attestations tell about a
+// manifest, so where there are some it is the last one already: layers made for it are
+// compressed, what was there before goes as it is.
+func (e *imageExport) compression() compression.Config {
+	if e.attrs[build.AttrAttested] != "" {
+		return compression.New(compression.Gzip)
+	}
+	return compression.New(compression.Uncompressed)
+}
 
 // Export implements exporter.ExporterInstance.
 func (e *imageExport) Export(ctx context.Context, src *exporter.Source, info exporter.ExportBuildInfo) (map[string]string, exporter.FinalizeFunc, exporter.DescriptorReference, error) {
@@ -77,7 +85,7 @@ func (e *imageExport) export(ctx context.Context, src *exporter.Source, info exp
 	if _, err := opts.Load(ctx, e.attrs); err != nil {
 		return v1.Descriptor{}, nil, err
 	}
-	opts.RefCfg = config.RefConfig{Compression: uncompressed()} // Load sets gzip
+	opts.RefCfg = config.RefConfig{Compression: e.compression()} // Load sets gzip
 	opts.SetOCITypesDefault(true)
 	opts.SetOCIArtifactDefault(true)
 	desc, _, err := e.writer.Commit(ctx, src, info.SessionID, info.InlineCache, &opts, info.CompatibilityVersion, e.Type())
@@ -97,9 +105,13 @@ func (e *imageExport) export(ctx context.Context, src *exporter.Source, info exp
 		return *desc, nil, err
 	}
 	var rec image.Record
+	var index *v1.Descriptor
+	if !images.IsManifestType(desc.MediaType) {
+		index = &v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
+	}
 	finish := progress.OneOff(ctx, "naming to "+strings.Join(names, ", "))
 	for _, m := range manifests {
-		b := image.Built{Manifest: m, Names: names, Blob: e.blobPath, Unpacked: func(d digest.Digest) string { return layers[d] }}
+		b := image.Built{Manifest: m, Index: index, Names: names, Blob: e.blobPath, Unpacked: func(d digest.Digest) string { return layers[d] }}
 		if m.Platform != nil && !platforms.Only(platforms.DefaultSpec()).Match(*m.Platform) {
 			b.Platform = platforms.Format(*m.Platform)
 		}
@@ -145,9 +157,7 @@ func (e *imageExport) blobPath(d digest.Digest) (string, error) {
 	return filepath.Join(e.content, "blobs", d.Algorithm().String(), d.Encoded()), nil
 }
 
-// unpacked finds the directories in which the layers of the result were written.
-func (e *imageExport) unpacked(ctx context.Context, src *exporter.Source, g session.Group) (map[digest.Digest]string, error) {
-	dirs := map[digest.Digest]string{}
+func refsOf(src *exporter.Source) []cache.ImmutableRef {
 	refs := []cache.ImmutableRef{}
 	if src.Ref != nil {
 		refs = append(refs, src.Ref)
@@ -157,7 +167,13 @@ func (e *imageExport) unpacked(ctx context.Context, src *exporter.Source, g sess
 			refs = append(refs, ref)
 		}
 	}
-	for _, ref := range refs {
+	return refs
+}
+
+// unpacked finds the directories in which the layers of the result were written.
+func (e *imageExport) unpacked(ctx context.Context, src *exporter.Source, g session.Group) (map[digest.Digest]string, error) {
+	dirs := map[digest.Digest]string{}
+	for _, ref := range refsOf(src) {
 		chain := ref.LayerChain()
 		err := e.layers(ctx, chain, g, dirs)
 		if err := errors.Join(err, chain.Release(context.WithoutCancel(ctx))); err != nil {
@@ -185,7 +201,7 @@ func (e *imageExport) layers(ctx context.Context, chain cache.RefList, g session
 
 // diffIDOf is the digest of a layer's archive, "" if it has none.
 func diffIDOf(ctx context.Context, ref cache.ImmutableRef, g session.Group) (digest.Digest, error) {
-	remotes, err := ref.GetRemotes(ctx, false, config.RefConfig{Compression: uncompressed()}, false, g)
+	remotes, err := ref.GetRemotes(ctx, false, config.RefConfig{Compression: compression.New(compression.Uncompressed)}, false, g)
 	if err != nil || len(remotes) == 0 || len(remotes[0].Descriptors) == 0 {
 		return "", err
 	}

@@ -32,6 +32,9 @@ func options(q build.Request, contexts map[string]string, job build.Job) (client
 		CacheExports:        caches(q.CacheTo),
 		Exports:             []client.ExportEntry{{Type: build.Exporter, Attrs: map[string]string{"name": strings.Join(q.Tags, ",")}}},
 	}
+	if q.Provenance+q.SBOM != "" {
+		o.Exports[0].Attrs[build.AttrAttested] = "true"
+	}
 	if job.Check {
 		o.FrontendAttrs["requestid"] = "frontend.lint"
 		o.Exports = nil
@@ -60,8 +63,13 @@ func attributes(q build.Request) map[string]string {
 	set("platform", strings.Join(q.Platforms, ","))
 	set("add-hosts", strings.Join(q.ExtraHosts, ","))
 	set("ulimit", strings.Join(q.Ulimits, ","))
-	set("attest:provenance", q.Provenance)
-	set("attest:sbom", q.SBOM)
+	for key, value := range map[string]string{"attest:provenance": q.Provenance, "attest:sbom": q.SBOM} {
+		if value == build.DefaultAttestation {
+			a[key] = ""
+		} else {
+			set(key, value)
+		}
+	}
 	if q.Network != "" && q.Network != "default" {
 		a["force-network-mode"] = q.Network
 	}
