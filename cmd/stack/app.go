@@ -162,11 +162,15 @@ func controllerEnv(getenv func(string) string) []string {
 
 // needRoot is the message with the exact command to type instead.
 func needRoot(args []string) string {
+	return "containers, networks and cgroups need root here; type instead:\n  " + withSudo(args)
+}
+
+func withSudo(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {
 		quoted[i] = shellQuote(arg)
 	}
-	return "containers, networks and cgroups need root here; type instead:\n  sudo " + strings.Join(quoted, " ")
+	return "sudo " + strings.Join(quoted, " ")
 }
 
 func shellQuote(s string) string {

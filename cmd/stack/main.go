@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -70,6 +71,9 @@ func (a *app) report(ctx context.Context, err error) int {
 		return 130
 	default:
 		fmt.Fprintf(a.stderr, "stack: %v\n", err)
+		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+			fmt.Fprintf(a.stderr, "  root may: %s\n", withSudo(os.Args))
+		}
 	}
 	return 1
 }
