@@ -33,8 +33,8 @@ func newWhy(a *app) *cobra.Command {
 // reasons is what is known of a service: `why --format json` prints it.
 type reasons struct {
 	Service string
-	// State is done, working, waiting or failed; Reason says what it waits for or
-	// what failed.
+	// State is done, working, waiting or failed; Reason says what it waits for, what
+	// failed, or which container stays ended.
 	State, Reason string
 	// Update tells of an update that did not simply succeed.
 	Update string `json:",omitempty"`
@@ -77,6 +77,7 @@ func runWhy(ctx context.Context, a *app, service, format string) error {
 	for _, i := range containersOf(list, service) {
 		r.Containers = append(r.Containers, whyOf(i, time.Now()))
 	}
+	r.settled()
 	events, err := s.Events()
 	if err != nil {
 		return err
@@ -126,6 +127,19 @@ func (r *reasons) stand(p scheduler.Plan) {
 		r.State = "done"
 	default:
 		r.State = "working"
+	}
+}
+
+// settled tells which container stays ended, where nothing is left to do although one
+// failed.
+func (r *reasons) settled() {
+	if r.State != "done" {
+		return
+	}
+	for _, c := range r.Containers {
+		if c.State == "exited" && c.ExitCode != nil && *c.ExitCode != 0 {
+			r.Reason = fmt.Sprintf("%s ended with exit code %d and is not started again", c.Name, *c.ExitCode)
+		}
 	}
 }
 

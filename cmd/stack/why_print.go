@@ -10,10 +10,10 @@ import (
 
 func (r *reasons) print(w io.Writer) error {
 	line := "service " + r.Service + ": " + r.State
-	switch r.State {
-	case "waiting":
+	switch {
+	case r.State == "waiting":
 		line += " for " + r.Reason
-	case "failed":
+	case r.Reason != "":
 		line += ": " + r.Reason
 	}
 	fmt.Fprintln(w, plain(line))
