@@ -120,7 +120,7 @@ func TestProxyServesWhatRulesCannot(t *testing.T) {
 	for range 2 {
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a proxy did not end")
 		}
 	}

@@ -19,12 +19,12 @@ func (s *shop) listen() *listener {
 	return l
 }
 
-// hears insists on being told within a second.
+// hears insists on being told.
 func (l *listener) hears(what string) {
 	l.t.Helper()
 	select {
 	case <-l.told:
-	case <-time.After(time.Second):
+	case <-time.After(patience):
 		l.t.Errorf("%s: nobody told", what)
 	}
 }

@@ -40,7 +40,7 @@ func TestStopAndStartContainer(t *testing.T) {
 	if err := b.do(Command{Verb: VerbStop, Containers: []string{"p-a-1"}, Timeout: &short}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if i := b.instances()["p-a-1"]; i.State != StateExited || i.Exit.Code != 137 || time.Since(at) > 5*time.Second {
+	if i := b.instances()["p-a-1"]; i.State != StateExited || i.Exit.Code != 137 || time.Since(at) > 9*time.Second {
 		t.Errorf("a stubborn container is %s %+v after %v", i.State, i.Exit, time.Since(at))
 	}
 	state := func(want InstanceState) {

@@ -324,7 +324,7 @@ func (b *bench) do(cmd Command, st *spec.Stack) error {
 		}
 		cmd.Spec = text
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if !b.c.Enter() {
 		b.boot()

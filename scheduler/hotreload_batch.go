@@ -33,6 +33,14 @@ func (r *reloader) react(b watch.Batch) reaction {
 		if r.guard.off[change.Root] {
 			continue
 		}
+		if change.Passed {
+			// Only a sync that came late to an earlier change may have brought it.
+			if _, told := r.touched[change.Root][change.Path]; told {
+				out.syncs = true
+				r.touched[change.Root][change.Path] = r.generation
+			}
+			continue
+		}
 		names[filepath.Join(rule.base, change.Path)] = true
 		if rule.syncs() {
 			out.syncs = true

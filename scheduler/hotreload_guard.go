@@ -33,7 +33,7 @@ func (r *reloader) watchSelf(b watch.Batch) {
 	hit := map[int]bool{}
 	for _, c := range b.Changes {
 		rule := r.rules[c.Root]
-		if !rule.bind || hit[c.Root] || r.guard.off[c.Root] {
+		if c.Passed || !rule.bind || hit[c.Root] || r.guard.off[c.Root] {
 			continue
 		}
 		hit[c.Root] = true

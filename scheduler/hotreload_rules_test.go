@@ -128,7 +128,7 @@ func TestIgnoreFilesAreReadAgain(t *testing.T) {
 	w := watchBench(t, strings.Replace(ruled, "RULES", "{path: DIR/src, target: /srv, action: sync}", 1))
 	w.write("src/.dockerignore", "*.tmp\n")
 	w.until("web: 1 file, synced")
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		w.c.mu.Lock()
 		covered := w.c.reload.services["web"].watcher.Covers(0, "x.tmp")
 		w.c.mu.Unlock()

@@ -123,7 +123,7 @@ func (r *reloader) inherit(old *reloader) {
 	r.missed.Began = rest.Began
 	for _, change := range rest.Changes {
 		r.each(filepath.Join(old.rules[change.Root].base, change.Path), func(rule int, name string) {
-			c := watch.Change{Root: rule, Path: name, Removed: change.Removed}
+			c := watch.Change{Root: rule, Path: name, Removed: change.Removed, Passed: change.Passed}
 			if !slices.Contains(r.missed.Changes, c) {
 				r.missed.Changes = append(r.missed.Changes, c)
 			}
@@ -186,7 +186,7 @@ func (r *reloader) carryOut(ctx context.Context, b watch.Batch) {
 	if report.Files > 0 || err != nil {
 		r.report(ctx, report, err)
 	}
-	if slices.ContainsFunc(b.Changes, func(c watch.Change) bool { return r.source(c) }) {
+	if slices.ContainsFunc(b.Changes, func(c watch.Change) bool { return !c.Passed && r.source(c) }) {
 		r.outdated()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -135,7 +136,7 @@ func next(t *testing.T, lines chan Reload) Reload {
 	select {
 	case r := <-lines:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing was told")
 	}
 	return Reload{}
@@ -161,17 +162,19 @@ func TestSoak(t *testing.T) {
 		}
 		defer root.Close()
 		rule := reloadRule{base: src, target: "/srv"}
+		var names []string
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case b := <-w.C:
-				var names []string
 				for _, c := range b.Changes {
 					names = append(names, c.Path)
 				}
-				if err := rule.sync(ctx, root, names, false); err != nil && ctx.Err() == nil {
-					t.Log(err) // what is being changed meanwhile is told again
+				slices.Sort(names)
+				names = slices.Compact(names)
+				if rule.sync(ctx, root, names, false) == nil {
+					names = nil // or what is being changed meanwhile is tried again
 				}
 			}
 		}
@@ -184,7 +187,7 @@ func TestSoak(t *testing.T) {
 	}()
 	seed := uint64(time.Now().UnixNano())
 	churn(src, rand.New(rand.NewPCG(seed, 1)), 10_000)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		want, got := listing(src), listing(filepath.Join(roots.of("box"), "srv"))
 		if want == got {

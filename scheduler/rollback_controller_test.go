@@ -31,7 +31,7 @@ services:
 // serves waits until both replicas run a program and the service's update is over.
 func (b *bench) serves(program string, state UpdateState) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err := b.c.await(ctx, 0, func(time.Time) (bool, error) {
 		h := b.c.histories["web"]
@@ -117,7 +117,7 @@ func TestRollbackOutlivesControllers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		b.c.Enter()
 		c := b.c
 		err = c.Do(ctx, Command{Verb: VerbUp, Spec: text}, func(r Reply) {

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long scripts wait for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually COMMAND... runs a program until it succeeds.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {

@@ -50,6 +50,17 @@ func (v *visitor) end(t *testing.T) {
 	}
 }
 
+// soon insists that control is back before anybody's patience is at its end: what
+// comes back by itself takes a tenth of that, on a machine at rest.
+func soon(t *testing.T, died time.Time) {
+	t.Helper()
+	d := time.Since(died)
+	if d >= handoverPatience {
+		t.Errorf("control was away for %v", d)
+	}
+	t.Logf("control was away for %v", d)
+}
+
 func answeredBy(t *testing.T, addr string) string {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
@@ -76,9 +87,7 @@ func TestControllerKilled(t *testing.T) {
 	died := time.Now()
 	s.kill(old)
 	fresh := s.awaitController(old)
-	if d := time.Since(died); d > time.Second {
-		t.Errorf("control was away for %v", d)
-	}
+	soon(t, died)
 	v.end(t)
 	if got := answeredBy(t, addr); got != fmt.Sprint(fresh.Pid) {
 		t.Errorf("port is served by %s, not %d", got, fresh.Pid)
@@ -112,9 +121,7 @@ func TestShimKilled(t *testing.T) {
 			fresh = s.awaitController(old)
 		}
 		old = fresh.Pid
-		if d := time.Since(died); d > time.Second {
-			t.Errorf("control was away for %v", d)
-		}
+		soon(t, died)
 		v.end(t)
 		slices.Sort(fresh.IDs)
 		if fmt.Sprint(fresh.IDs) != "[a t]" || !slices.Contains(fresh.Names, "tcp") {

@@ -82,7 +82,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 	once("warm")
 	controller := s.order(order{Do: "state"}).Pid
 	settled := func(want int) (shim, ctl []string) {
-		for end := time.Now().Add(2 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 			shim, ctl = descriptors(t, s.pid), descriptors(t, controller)
 			if len(shim)+len(ctl) <= want || time.Now().After(end) {
 				return shim, ctl

@@ -8,8 +8,9 @@
 //
 // Events carry no truth: one only says where to look. A tree remembers what lay
 // below a root when it last looked, so a look finds what differs, whatever an
-// editor did on the way: a swap file that came and went is no change, a file that
-// was renamed away and written anew is one. The same comparison serves where
+// editor did on the way: a file that was renamed away and written anew is one change.
+// A swap file that came and went is told as that: whoever brings files elsewhere may
+// have met it, on the way to another change. The same comparison serves where
 // inotify cannot (too few watches, network file systems): then the clock says when
 // to look, everywhere.
 //

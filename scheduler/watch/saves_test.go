@@ -3,6 +3,7 @@ package watch
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -172,7 +173,9 @@ func TestSaves(t *testing.T) {
 			late := still(t, dir, Options{})
 			save(calls{t, dir}, "main.go")
 			late.run()
-			if b := late.next(); len(b.Changes) != 1 || b.Changes[0] != (Change{Path: "main.go"}) {
+			b := late.next()
+			b.Changes = slices.DeleteFunc(b.Changes, func(c Change) bool { return c.Passed })
+			if len(b.Changes) != 1 || b.Changes[0] != (Change{Path: "main.go"}) {
 				t.Errorf("told afterwards: %v", b)
 			}
 			w.until("+main.go")

@@ -75,7 +75,7 @@ func (t *tree) look(name string, touched bool) {
 		t.lose()
 	case err != nil:
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			t.drop(name)
+			t.gone(name)
 		}
 	case info.IsDir():
 		t.directory(name, entryOf(info))
@@ -153,6 +153,23 @@ func (t *tree) set(name string, e entry) {
 	t.below[dir][name] = true
 }
 
+// gone notes that a name is gone, though it may never have been seen.
+func (t *tree) gone(name string) {
+	if _, existed := t.seen[name]; existed {
+		t.drop(name)
+	} else if !t.filter.ignores(name, false) {
+		t.changed(name, entry{}, false)
+	}
+}
+
+// again tells a name and all below it as changed.
+func (t *tree) again(name string) {
+	t.tell(name, t.seen[name])
+	for below := range t.below[name] {
+		t.again(below)
+	}
+}
+
 // drop notes that a name and all below it are gone.
 func (t *tree) drop(name string) {
 	before, existed := t.seen[name]
@@ -171,7 +188,7 @@ func (t *tree) drop(name string) {
 	t.tell(name, before)
 }
 
-// tell of something gone, unless it was only on the way to what is watched.
+// tell of something that was seen, unless it was only on the way to what is watched.
 func (t *tree) tell(name string, before entry) {
 	if !t.filter.ignores(name, before.mode.IsDir()) {
 		t.changed(name, before, true)

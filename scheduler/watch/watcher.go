@@ -34,6 +34,9 @@ type Change struct {
 	// Path is relative to the root, or to the directory of a root that is a file.
 	Path    string
 	Removed bool
+	// Passed says of what is removed that it came and went since the batch before:
+	// whoever reads files late may have met it.
+	Passed bool
 }
 
 // Batch is what changed together, in the order of roots and paths.
@@ -262,7 +265,7 @@ func (w *Watcher) emptied() bool {
 	return false
 }
 
-// batch is what waits, once it can be told. What came and went meanwhile is nothing.
+// batch is what waits, once it can be told.
 func (w *Watcher) batch(now time.Time) (Batch, bool) {
 	if !w.rested(now) {
 		return Batch{}, false
@@ -272,10 +275,10 @@ func (w *Watcher) batch(now time.Time) (Batch, bool) {
 		t := w.trees[k.root]
 		now, exists := t.seen[k.name]
 		dir := before.mode.IsDir() && !exists || exists && now.mode.IsDir()
-		if !exists && !before.existed || t.filter.include != nil && (dir || !t.filter.includes(k.name)) {
+		if t.filter.include != nil && (dir || !t.filter.includes(k.name)) {
 			continue
 		}
-		b.Changes = append(b.Changes, Change{Root: k.root, Path: k.name, Removed: !exists})
+		b.Changes = append(b.Changes, Change{Root: k.root, Path: k.name, Removed: !exists, Passed: !exists && !before.existed})
 	}
 	slices.SortFunc(b.Changes, func(x, y Change) int {
 		return cmp.Or(cmp.Compare(x.Root, y.Root), cmp.Compare(x.Path, y.Path))
@@ -334,14 +337,15 @@ func (w *Watcher) event(ev fsnotify.Event) {
 			if t.lost && name != "." {
 				continue
 			}
-			t.note(name, touched)
+			t.note(name, touched, ev.Has(fsnotify.Create))
 		}
 	}
 }
 
-// note looks at a name of which an event told.
-func (t *tree) note(name string, touched bool) {
-	if before, known := t.seen[name]; known && before.mode.IsDir() && !touched {
+// note looks at a name of which an event told; came says that something got the name.
+func (t *tree) note(name string, touched, came bool) {
+	before, known := t.seen[name]
+	if known && before.mode.IsDir() && !touched {
 		if info, err := os.Lstat(t.abs(name)); err == nil && info.IsDir() && entryOf(info).id == before.id {
 			if now := entryOf(info); now != before && name != "." {
 				t.seen[name] = now
@@ -351,6 +355,9 @@ func (t *tree) note(name string, touched bool) {
 		}
 	}
 	t.look(name, touched)
+	if now := t.seen[name]; came && known && before.mode.IsDir() && now.mode.IsDir() && now.id == before.id && name != "." {
+		t.again(name) // it was away, and may have been missed
+	}
 }
 
 // failed looks at everything, since events may be lost. Only EINVAL is no trouble: a

@@ -68,6 +68,9 @@ func (w *watched) until(want ...string) {
 	came := map[string]bool{}
 	for !containsAll(got, want) {
 		for _, c := range w.next().Changes {
+			if c.Passed {
+				continue
+			}
 			root := ""
 			if len(w.w.trees) > 1 {
 				root = fmt.Sprint(c.Root)
@@ -316,5 +319,29 @@ func TestMissingRoot(t *testing.T) {
 	_, err := New(Options{Roots: []Root{{Path: "/nonexistent/dir"}}})
 	if err == nil || !strings.Contains(err.Error(), "cannot watch /nonexistent/dir") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestCameAndWent: a reader who was late for an earlier change may have met what was
+// there for a moment, and missed what was away.
+func TestCameAndWent(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "away/deep"), 0o755), os.WriteFile(filepath.Join(dir, "away/deep/f"), nil, 0o644))
+	w := still(t, dir, Options{})
+	w.write("passing", "x")
+	must(t, os.Remove(w.path("passing")))
+	must(t, os.Rename(w.path("away"), w.path("tmp")), os.Rename(w.path("tmp"), w.path("away")))
+	w.run()
+	want := []Change{{Path: "away"}, {Path: "away/deep"}, {Path: "away/deep/f"}, {Path: "passing", Removed: true, Passed: true}, {Path: "tmp", Removed: true, Passed: true}}
+	got := map[string]Change{}
+	for len(got) < len(want) {
+		for _, c := range w.next().Changes {
+			got[c.Path] = c
+		}
+	}
+	for _, c := range want {
+		if got[c.Path] != c {
+			t.Errorf("%s: got %+v", c.Path, got[c.Path])
+		}
 	}
 }
