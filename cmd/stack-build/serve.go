@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/moby/buildkit/control"
 
 	"stack/runtime/build"
@@ -66,30 +67,43 @@ func (s *server) open() error {
 	if err != nil {
 		return err
 	}
-	settings, err := registry.LoadSettings(s.machine.Settings)
-	if err != nil {
+	if _, err := registry.LoadSettings(s.machine.Settings); err != nil {
 		return err
 	}
-	open := func(lookup func(string) (string, string, error)) *registry.Client {
-		return registry.New(settings, s.machine.Program, func(host string) (registry.Secret, error) {
-			user, password, err := lookup(host)
-			return registry.Secret{User: user, Password: password}, err
-		})
-	}
-	nobody := func(string) (string, string, error) { return "", "", nil }
 	steps := native.New(native.Options{Root: filepath.Join(build.RunDir(s.machine), "containers"), Log: s.log})
 	s.network = &stepNetwork{state: s.machine.Networks, log: s.log}
 	clean(context.Background(), steps, s.network)
 	s.builder, err = builder.Open(context.Background(), builder.Options{
 		Dir: dir, Images: images, Runtime: steps, Network: s.network, IDs: s.machine.IDs, Log: s.log,
-		Remote: func(lookup func(string) (string, string, error)) (image.Remote, error) { return open(lookup), nil },
-		Hosts:  open(nobody).Hosts,
+		Remote: func(lookup lookup) (image.Remote, error) { return s.registries(lookup) },
+		Hosts: func(host string) ([]docker.RegistryHost, error) {
+			c, err := s.registries(func(string) (string, string, error) { return "", "", nil })
+			if err != nil {
+				return nil, err
+			}
+			return c.Hosts(host)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	s.listener, err = listen(build.RunDir(s.machine))
 	return err
+}
+
+// lookup gives the password of who builds for a registry.
+type lookup = func(host string) (user, password string, err error)
+
+// registries reads the settings each time: who corrects them builds again at once.
+func (s *server) registries(find lookup) (*registry.Client, error) {
+	settings, err := registry.LoadSettings(s.machine.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return registry.New(settings, s.machine.Program, func(host string) (registry.Secret, error) {
+		user, password, err := find(host)
+		return registry.Secret{User: user, Password: password}, err
+	}), nil
 }
 
 // clean removes what the steps of a killed server have left: their processes died

@@ -47,6 +47,15 @@ func baseImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("stack", "image", "import", name, args[0]))
 }
 
+// buildFrontend NAME makes BuildKit's own Dockerfile frontend, as an image of it has it.
+func buildFrontend(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: frontend DIRECTORY")
+	}
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o755))
+	ts.Check(cmdtest.Build(ts.MkAbs(args[0]), []string{"-trimpath"}, "github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend"))
+}
+
 // killServer ends the script's build server with kill -9.
 func killServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {

@@ -65,6 +65,7 @@ func TestScript(t *testing.T) {
 			"registry":   startRegistry,
 			"machines":   machines(t),
 			"base":       baseImage,
+			"frontend":   buildFrontend,
 
 			"kill-build-server": killServer,
 		},
