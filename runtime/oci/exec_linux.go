@@ -163,7 +163,9 @@ func (c *call) execute(id string, o execution, p *specs.Process) error {
 	if err != nil {
 		return err
 	}
-	signals := catchSignals()
+	if err := catchSignals(p.Terminal); err != nil {
+		return err
+	}
 	done, err := c.native().Exec(context.Background(), id, runtime.Exec{
 		Process: p, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: extra,
 	})
@@ -180,7 +182,7 @@ func (c *call) execute(id string, o execution, p *specs.Process) error {
 	if o.detach {
 		return nil
 	}
-	end, err := attach(done.PidFD, as.Console, signals)
+	end, err := attach(done.PidFD, as.Console)
 	if err != nil {
 		return err
 	}

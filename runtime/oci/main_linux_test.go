@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 )
 
 // TestMain lets the test binary be the runtime: as "binary oci ARGS...", and as
-// "binary oci-events ARGS..." the one with statistics.
+// "binary oci-events ARGS..." the one with statistics; "binary oci-forward" is TestForward's.
 func TestMain(m *testing.M) {
 	p := Program{Name: "oci", Version: "test"}
 	switch {
@@ -31,6 +32,12 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 1 && os.Args[1] == "oci-events":
 		p.Stats = metrics.Read
 		os.Exit(Main(p, os.Args[2:]))
+	case len(os.Args) > 1 && os.Args[1] == "oci-forward":
+		if err := forwardToShell(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each command ends a second late
 	os.Exit(m.Run())

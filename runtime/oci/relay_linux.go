@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -31,6 +32,18 @@ func newRelay(master *os.File) (*relay, error) {
 		close(r.done)
 	}()
 	return r, nil
+}
+
+// follow keeps the container's terminal as large as ours.
+func (r *relay) follow() {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, unix.SIGWINCH)
+	r.resize()
+	go func() {
+		for range changes {
+			r.resize()
+		}
+	}()
 }
 
 // resize gives the container's terminal the size of ours.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 
 	"golang.org/x/sys/unix"
 
@@ -69,12 +68,14 @@ func (c *call) begin(id string) error {
 
 // runHere stays with the container until its first process ends.
 func (c *call) runHere(o creation, b runtime.Bundle, keep bool) error {
-	signals := catchSignals()
+	if err := catchSignals(b.Spec.Process.Terminal); err != nil {
+		return err
+	}
 	created, err := c.make(o, b)
 	if err != nil {
 		return err
 	}
-	end, err := attach(created.PidFD, created.Console, signals)
+	end, err := attach(created.PidFD, created.Console)
 	if err != nil {
 		return errors.Join(err, c.native().Delete(context.Background(), b.ID, true))
 	}
@@ -93,53 +94,18 @@ func (c *call) runHere(o creation, b runtime.Bundle, keep bool) error {
 	return exitError(code)
 }
 
-// catchSignals collects the signals that people send to end a container that is being
-// made. Catching one takes two changes of thread.
-func catchSignals() chan os.Signal {
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGTERM)
-	return signals
-}
-
-// catchMore collects the others that may be meant for a container. It is called when
-// its program is about to run, and takes as long as that takes to begin.
-func catchMore(signals chan os.Signal) {
-	signal.Notify(signals, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM,
-		unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH)
-}
-
 // attach passes signals on to a process and, when it has a terminal, relays that to
-// this process's own. end stops both, after the last output.
-func attach(pidfd, console *os.File, signals chan os.Signal) (end func(), err error) {
-	var relay *relay
-	if console != nil {
-		if relay, err = newRelay(console); err != nil {
-			return nil, err
-		}
-		relay.resize()
+// this process's own. end stops that, after the last output.
+func attach(pidfd, console *os.File) (end func(), err error) {
+	if err := forward(pidfd); err != nil || console == nil {
+		return func() {}, err
 	}
-	caught := make(chan struct{})
-	go func() {
-		defer close(caught)
-		catchMore(signals)
-	}()
-	go func() {
-		for s := range signals {
-			if s == unix.SIGWINCH && relay != nil {
-				relay.resize()
-				continue
-			}
-			unix.PidfdSendSignal(int(pidfd.Fd()), s.(unix.Signal), nil, 0) // it may have ended
-		}
-	}()
-	return func() {
-		<-caught
-		signal.Stop(signals)
-		close(signals)
-		if relay != nil {
-			relay.end()
-		}
-	}, nil
+	relay, err := newRelay(console)
+	if err != nil {
+		return nil, err
+	}
+	relay.follow()
+	return relay.end, nil
 }
 
 // waitFor reaps children until pid is one of them, and returns its exit code as a
