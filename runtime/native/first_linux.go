@@ -41,6 +41,12 @@ func (c *creating) forkFirst(ctx context.Context) (*firstProcess, error) {
 		defer dir.Close()
 		c.plan.inCgroup = true
 	}
+	if !c.ns.needThread() {
+		c.plan.alone, c.plan.keyring = true, c.runtime.sharedKeyring
+		if c.plan.tasks, err = c.group.Tasks(); err != nil {
+			return nil, err
+		}
+	}
 	image, table, err := creationScript(c.plan).ELF()
 	if err != nil {
 		return nil, err
@@ -82,7 +88,7 @@ func (c *creating) forkStages(ctx context.Context, p *firstProcess, image []byte
 		}
 	}
 	stub := stubProcess{
-		image: image, dirs: c.stubDirs(), files: files, keyring: c.runtime.sharedKeyring,
+		image: image, dirs: c.stubDirs(), files: files, keyring: c.runtime.sharedKeyring, alone: c.plan.alone,
 		prepare: func() error {
 			if err := c.group.Enter(); err != nil {
 				return err

@@ -17,6 +17,9 @@ type stubProcess struct {
 	dirs  []string   // where to put it if not in memory
 	files []*os.File // its descriptors from 0 on
 	attr  syscall.SysProcAttr
+	// alone says that the stub inherits nothing from the thread that forks and does
+	// by itself what the next two say. It spares that thread.
+	alone bool
 	// keyring leaves the caller's session keyring.
 	keyring bool
 	// prepare runs on the thread that forks, for what a child inherits.
@@ -26,6 +29,9 @@ type stubProcess struct {
 // fork starts the stub. The pidfd is the caller's to close, and a zombie that of
 // the process's parent to reap.
 func (p stubProcess) fork() (pid int, pidfd *os.File, err error) {
+	if p.alone {
+		return p.forkHere()
+	}
 	err = throwAway(func() (err error) {
 		pid, pidfd, err = p.forkHere()
 		return err
@@ -33,7 +39,8 @@ func (p stubProcess) fork() (pid int, pidfd *os.File, err error) {
 	return pid, pidfd, err
 }
 
-// forkHere is fork on the calling thread, which must be one to be thrown away.
+// forkHere is fork on the calling thread, which must be one to be thrown away unless
+// the stub is alone.
 func (p stubProcess) forkHere() (int, *os.File, error) {
 	image, err := stub.Open(p.image, p.dirs...)
 	if err != nil {
@@ -51,12 +58,12 @@ func (p stubProcess) forkHere() (int, *os.File, error) {
 	}
 	pidfd := -1
 	p.attr.PidFD = &pidfd
-	if !p.keyring {
+	if !p.keyring && !p.alone {
 		if err := leaveKeyring(); err != nil {
 			return 0, nil, err
 		}
 	}
-	if p.prepare != nil {
+	if p.prepare != nil && !p.alone {
 		if err := p.prepare(); err != nil {
 			return 0, nil, err
 		}

@@ -142,13 +142,21 @@ func (n *namespaces) time() string {
 	return ""
 }
 
-// enter moves the calling thread into the joined namespaces, except the user and
-// the time namespace, which only a process without threads may join. A mount
+// needThread says whether there is something for enter to do.
+func (n *namespaces) needThread() bool {
+	return slices.ContainsFunc(n.joined, func(j joined) bool { return !j.byProcess() })
+}
+
+// byProcess says that only a process without threads may join.
+func (j joined) byProcess() bool { return j.flag == unix.CLONE_NEWUSER || j.flag == unix.CLONE_NEWTIME }
+
+// enter moves the calling thread into the joined namespaces, except those that
+// only a process without threads may join. A mount
 // namespace that is joined gets the container's root as its own: what else lives
 // in it moves there, too.
 func (n *namespaces) enter() error {
 	for _, j := range n.joined {
-		if j.flag == unix.CLONE_NEWUSER || j.flag == unix.CLONE_NEWTIME {
+		if j.byProcess() {
 			continue
 		}
 		if j.flag == unix.CLONE_NEWNS {

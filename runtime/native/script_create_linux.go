@@ -23,13 +23,16 @@ const (
 type creation struct {
 	spec                  *specs.Spec
 	program               program
-	fresh                 uintptr // namespaces to make
-	own                   uintptr // namespaces that are not the creator's
-	joinUser              bool    // userFD is a user namespace
-	inCgroup              bool    // cgroupFD is a cgroup
-	unified               bool    // a mount of type cgroup is cgroup2
-	null                  [3]bool // standard descriptors that nobody gave
-	extra                 int     // descriptors between the standard ones and ours
+	fresh                 uintptr  // namespaces to make
+	own                   uintptr  // namespaces that are not the creator's
+	joinUser              bool     // userFD is a user namespace
+	inCgroup              bool     // cgroupFD is a cgroup
+	alone                 bool     // see stubProcess
+	keyring               bool     // if alone, share the creator's session keyring
+	tasks                 []string // if alone, v1 cgroups to enter
+	unified               bool     // a mount of type cgroup is cgroup2
+	null                  [3]bool  // standard descriptors that nobody gave
+	extra                 int      // descriptors between the standard ones and ours
 	init                  bool
 	noPivot               bool
 	timePath, timeOffsets string // of a time namespace to join, of one to make
@@ -43,6 +46,9 @@ func creationScript(c creation) *builder {
 	control := stub.Int(controlFD + c.extra)
 	b.ReportTo(control)
 	b.beginning(controlFD+c.extra, firstFree+c.extra)
+	if c.alone {
+		b.leaveCreator(c.keyring, c.tasks)
+	}
 	b.resources(c.program)
 	if c.own != c.fresh { // others are in there already
 		b.hide()

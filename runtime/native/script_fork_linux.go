@@ -33,6 +33,22 @@ func (b *builder) fork(control stub.Arg, fresh uintptr, cgroup int) {
 	b.Place(child2)
 }
 
+// leaveCreator takes what the process has of its creator's and what it forks is to
+// have of its own: a session keyring, see leaveKeyring, and v1 cgroups.
+func (b *builder) leaveCreator(keyring bool, tasks []string) {
+	if !keyring {
+		b.Call("make a session keyring", unix.SYS_KEYCTL, stub.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), stub.Int(0)).
+			Allow(unix.ENOSYS, unix.EPERM)
+	}
+	const do = "enter the cgroup"
+	fd, self := b.Slot(), b.String("0")
+	for _, file := range tasks {
+		b.Call(do, unix.SYS_OPENAT, cwd, b.String(file), stub.Int(unix.O_WRONLY|unix.O_CLOEXEC)).Into(fd)
+		b.Call(do, unix.SYS_WRITE, fd, self, stub.Int(1))
+		b.Call(do, unix.SYS_CLOSE, fd)
+	}
+}
+
 // enterCgroup moves the process into a v2 cgroup. It is for those that are about
 // to join a user namespace, whose root may not clone into a cgroup of the host's;
 // the others spare the kernel the move, which stalls all forks for a moment.

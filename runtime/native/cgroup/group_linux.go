@@ -33,6 +33,7 @@ type tree interface {
 	paths() map[string]string
 
 	enter() error
+	tasks() []string
 	cloneDir() string
 	add(pid int) error
 
@@ -164,6 +165,16 @@ func (g *Group) Enter() error {
 		err = g.tree.enter()
 	}
 	return g.fail("enter", err)
+}
+
+// Tasks are the files, one of each version 1 hierarchy, that a process without
+// threads writes "0" to instead of Enter, before it forks and ends. There are none on
+// version 2, see Dir. A frozen group is ErrFrozen.
+func (g *Group) Tasks() ([]string, error) {
+	if err := g.refuseFrozen(); err != nil {
+		return nil, g.fail("enter", err)
+	}
+	return g.tree.tasks(), nil
 }
 
 func (g *Group) refuseFrozen() error {

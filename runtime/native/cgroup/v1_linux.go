@@ -216,6 +216,16 @@ func (g *v1) enter() error {
 	return nil
 }
 
+func (g *v1) tasks() []string {
+	var files []string
+	for _, h := range g.host.trees {
+		if dir := g.at(h); exists(dir) {
+			files = append(files, dir+"/tasks")
+		}
+	}
+	return files
+}
+
 func (g *v1) cloneDir() string {
 	if g.unified == "" || !exists(g.unified+g.path) {
 		return ""

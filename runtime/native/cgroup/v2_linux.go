@@ -144,6 +144,8 @@ func (g *v2) paths() map[string]string {
 // and moving the whole process would move its creator.
 func (g *v2) enter() error { return nil }
 
+func (g *v2) tasks() []string { return nil }
+
 func (g *v2) cloneDir() string { return g.at() }
 
 func (g *v2) add(pid int) error {
