@@ -254,16 +254,8 @@ func (c *creating) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var result rootfs.Result
-	both, inner := errgroup.WithContext(ctx)
-	both.Go(func() (err error) {
-		result, err = c.buildRoot(inner, special)
-		return err
-	})
-	if c.Attach != nil {
-		both.Go(func() error { return c.Attach(inner, c.child.pid) })
-	}
-	err = result.Finish(both.Wait())
+	result, err := c.attachAndBuild(ctx, special)
+	err = result.Finish(err)
 	c.warnings = append(c.warnings, result.Warnings...)
 	c.child.terminal = result.ConsolePeer
 	if result.Console != nil {
@@ -274,6 +266,22 @@ func (c *creating) build(ctx context.Context) error {
 	return err
 }
 
+// attachAndBuild makes the root file system, and lets the caller plug in the network
+// meanwhile.
+func (c *creating) attachAndBuild(ctx context.Context, special map[string]*os.File) (result rootfs.Result, err error) {
+	if c.Attach == nil {
+		return c.buildRoot(ctx, special)
+	}
+	both, inner := errgroup.WithContext(ctx)
+	both.Go(func() (err error) {
+		result, err = c.buildRoot(inner, special)
+		return err
+	})
+	both.Go(func() error { return c.Attach(inner, c.child.pid) })
+	err = both.Wait()
+	return result, err
+}
+
 func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (rootfs.Result, error) {
 	l := c.Spec.Linux
 	setup := rootfs.Setup{
@@ -281,7 +289,7 @@ func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (
 		Propagation: l.RootfsPropagation, Masked: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,
 		User: c.Spec.Process.User, Terminal: c.Spec.Process.Terminal, ConsoleSize: c.Spec.Process.ConsoleSize,
 		Lowers:  &c.runtime.lowers,
-		NoPivot: c.runtime.noPivot,
+		NoPivot: c.runtime.noPivot, OneThread: c.runtime.oneThread,
 	}
 	if outside, inside := staging(hooksOf(c.Spec)); len(outside)+len(inside) > 0 {
 		setup.Staged = c.staged

@@ -18,6 +18,11 @@ type Options struct {
 	// NoPivot leaves the host's root below the container's, for hosts that run from
 	// their initramfs and cannot pivot.
 	NoPivot bool
+	// OneThread makes Create work on the calling thread alone where it can. It is for
+	// a process that makes one container, so that a change of threads counts, and that
+	// from then on changes neither its root nor its working directory nor its umask:
+	// that thread would not follow the others.
+	OneThread bool
 	// SharedKeyring leaves containers the caller's session keyring.
 	SharedKeyring bool
 	// Stats reads what the control groups use, by controller; see package metrics. A
@@ -33,6 +38,7 @@ type Runtime struct {
 	cloneParent   bool
 	noPivot       bool
 	sharedKeyring bool
+	oneThread     bool
 	stats         func(paths map[string]string) (runtime.Stats, error)
 	log           *slog.Logger
 	filters       filterCache
@@ -48,6 +54,7 @@ func New(o Options) *Runtime {
 	}
 	return &Runtime{
 		root: statedir.Root(o.Root), cloneParent: o.CloneParent, noPivot: o.NoPivot, sharedKeyring: o.SharedKeyring,
-		stats: o.Stats, log: o.Log,
+		oneThread: o.OneThread,
+		stats:     o.Stats, log: o.Log,
 	}
 }

@@ -131,7 +131,7 @@ func inherited(n int) ([]*os.File, error) {
 // the container is taken back.
 func (c *call) make(o creation, b runtime.Bundle) (runtime.Created, error) {
 	ctx := context.Background()
-	rt := native.New(native.Options{Root: c.global.root, NoPivot: o.noPivot, SharedKeyring: o.keepKeyring})
+	rt := native.New(native.Options{Root: c.global.root, NoPivot: o.noPivot, SharedKeyring: o.keepKeyring, OneThread: true})
 	created, err := rt.Create(ctx, b)
 	if err != nil {
 		return created, explain(b.ID, err)

@@ -51,7 +51,11 @@ func Build(ctx context.Context, t Target, s Setup) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := throwAway(b.inside); err != nil {
+	run := throwAway
+	if s.OneThread && s.Staged == nil {
+		run = visit
+	}
+	if err := run(b.inside); err != nil {
 		b.result.close()
 		return Result{}, err
 	}

@@ -55,6 +55,8 @@ type Setup struct {
 	// NoPivot covers the host's tree instead of dropping it. The first process must
 	// change its root to "/.." itself.
 	NoPivot bool
+	// OneThread does without a thread to throw away, see visit.
+	OneThread bool
 	// Staged, when set, is called when everything is in place, before the pivot, on
 	// the thread that works in the container's mount namespace: with the host's root,
 	// and the container's attached at Path, if that is given, so that OCI hooks find
