@@ -8,10 +8,11 @@
 // # Create
 //
 //	Bundle ─▶ validate ─▶ record the intent ─▶ cgroup ─▶ script ─▶ stub.ELF
-//	  ─▶ throw-away thread: cgroup, joined namespaces, fork ─▶ handshake (below)
-//	  ─▶ record the pid
+//	  ─▶ fork the stub ─▶ handshake (below) ─▶ record the pid
 //
-// The thread forks the stub, which forks once more: into the new namespaces, as
+// Where namespaces are joined, and for Exec, a throw-away thread enters them and the v1
+// cgroups, and forks; else the stub enters the cgroups and no thread is thrown away.
+// The creator forks the stub, which forks once more: into the new namespaces, as
 // its own sibling (CLONE_PARENT), so that the container's first process is a
 // child of the creator or, with Options.CloneParent, of the creator's parent.
 // Two stages cost less than one: a fork of this program into a new user
@@ -49,7 +50,7 @@
 //
 // # Who may be killed
 //
-// A thread of this program stands in the container's cgroup while it forks.
+// A thread of this program may stand in the container's cgroup while it forks.
 // Whoever kills or freezes that cgroup takes the container's lock exclusively,
 // Create holds it exclusively and Exec shared, or the cgroup's kill would be ours.
 //
