@@ -58,6 +58,11 @@ func testPublish(t *testing.T, v6 bool, bridgeNF string) {
 		l.reaches("own address", l.host, at(netip.MustParseAddr(hostAddr6), 8080), "web")
 		l.reaches("own address, specific", l.host, at(netip.MustParseAddr(hostAddr6), 8083), "web")
 		l.reaches("neighbour", l.neighbour, at(netip.MustParseAddr(hostAddr6), 8080), "web")
+		if bridgeNF == "1" {
+			// On a busy machine br_netfilter gives the first answer to the client with the
+			// address before its translation (Linux 6.18): TCP sends it again.
+			l.answers("same network, bridged packets filtered", peer.ns, at(netip.MustParseAddr(hostAddr6), 8080), "web")
+		}
 		l.reaches("same network", peer.ns, at(netip.MustParseAddr(hostAddr6), 8080), "web")
 		l.reaches("other network", other.ns, at(netip.MustParseAddr(hostAddr6), 8080), "web")
 		l.reaches("itself", web.ns, at(netip.MustParseAddr(hostAddr6), 8080), "web")

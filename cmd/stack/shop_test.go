@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // shopRoots makes the root file systems of examples/shop, once for all runs, and
@@ -23,7 +25,11 @@ func shopRoots(t *testing.T) (bool, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return false, fmt.Errorf("cannot lock %s: %w", dir, err)
 	}
-	out, err := exec.Command(filepath.Join(dir, "mkrootfs.sh")).CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a mirror that does not answer
+	defer cancel()
+	mk := exec.CommandContext(ctx, filepath.Join(dir, "mkrootfs.sh"))
+	mk.WaitDelay = time.Second
+	out, err := mk.CombinedOutput()
 	if err == nil {
 		return true, nil
 	}
