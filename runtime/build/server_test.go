@@ -3,6 +3,7 @@ package build_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -15,18 +16,18 @@ import (
 	"stack/runtime/build"
 )
 
-// buildProgram makes stack-build as make build does, never with the race detector:
-// BuildKit's Dockerfile frontend has data races of its own (v0.34.2: each stage that
-// resolves its base writes withResolveCache.g.CacheError), which would be reported as
-// this suite's.
+// buildProgram makes stack-build as make build does; with the race detector, if this
+// test has it.
 func buildProgram(t *testing.T, dir string) string {
 	t.Helper()
 	if bin := os.Getenv("STACK_TEST_BIN"); bin != "" {
 		return filepath.Join(bin, build.Program)
 	}
 	name := filepath.Join(dir, build.Program)
-	cmd := exec.Command("go", "build", "-trimpath", "-o", name, "stack/cmd/"+build.Program)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.Command("go", "build", "-trimpath", fmt.Sprintf("-race=%t", raceEnabled), "-o", name, "stack/cmd/"+build.Program)
+	if !raceEnabled { // the detector is C's
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build %s: %v\n%s", build.Program, err, out)
 	}
@@ -48,6 +49,7 @@ func (s *suite) serve(t *testing.T) {
 	defer ready.Close()
 	var said bytes.Buffer
 	cmd := exec.Command(s.program, "serve", build.Dir(s.machine))
+	cmd.Env = s.env
 	cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = bytes.NewReader(config), &said, []*os.File{tell}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	err = cmd.Start()

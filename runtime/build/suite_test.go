@@ -52,6 +52,7 @@ func TestDockerfiles(t *testing.T) {
 type suite struct {
 	machine build.Machine
 	program string
+	env     []string // the program's
 	images  *image.Store
 	base    map[string]string // its tree
 	peer    *buildah
@@ -70,6 +71,7 @@ func startBuilder(t *testing.T) *suite {
 		IDs:      specs.LinuxIDMapping{HostID: 0x6e000000, Size: 65536}, Idle: time.Minute,
 	}}
 	s.program = buildProgram(t, dir)
+	s.env = append(os.Environ(), watchRaces(t)...)
 	for _, d := range []string{build.RunDir(s.machine), build.Dir(s.machine)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -131,7 +133,7 @@ func (s *suite) build(t *testing.T, q build.Request) image.Image {
 	t.Helper()
 	var out bytes.Buffer
 	job := build.Job{Machine: s.machine, Images: []build.Request{q}, Progress: "plain"}
-	results, err := build.Runner{Path: s.program, Out: &out, Err: t.Output()}.Run(t.Context(), job)
+	results, err := build.Runner{Path: s.program, Out: &out, Err: t.Output(), Env: s.env}.Run(t.Context(), job)
 	if err == nil {
 		err = build.Failure(results)
 	}
