@@ -23,6 +23,7 @@ import (
 	"stack/runtime/image"
 	"stack/runtime/image/registry"
 	"stack/runtime/native"
+	"stack/runtime/shim"
 )
 
 // serve is the build server of the Machine on standard input; its argument only tells
@@ -38,10 +39,19 @@ func serve() error {
 	}
 	fmt.Fprint(ready, "ok")
 	ready.Close()
-	defer s.network.close()
+	defer s.leave()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	return builder.Serve(ctx, s.builder, s.listener, cmp.Or(s.machine.Idle, build.IdleTime))
+}
+
+// ownCgroup is where servers are, beside the containers of their steps: what becomes
+// of the session or CI job that needed the first build is not for those who joined.
+const ownCgroup = "stack/build/server"
+
+func (s *server) leave() {
+	s.network.close()
+	shim.LeaveCgroup(ownCgroup)
 }
 
 type server struct {
@@ -59,10 +69,13 @@ func (s *server) open() error {
 	if err := builder.Isolate(); err != nil {
 		return err
 	}
+	// RUN steps and files have the modes that they ask for, whoever starts the server.
+	syscall.Umask(0)
 	dir := build.Dir(s.machine)
 	if err := lockForever(filepath.Join(dir, "lock")); err != nil {
 		return err
 	}
+	shim.EnterCgroup(ownCgroup)
 	images, err := image.Open(s.machine.Images, s.log)
 	if err != nil {
 		return err

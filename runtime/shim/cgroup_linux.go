@@ -63,6 +63,20 @@ func joinCgroups(path string) *os.File {
 	return v2
 }
 
+// EnterCgroup moves this process into cgroups at path, as a shim is started in its
+// own: for other programs that outlive who starts them.
+func EnterCgroup(path string) {
+	for _, h := range hierarchies() {
+		for range 3 { // another's end may have removed it just now
+			dir, err := makeCgroup(h.mount, path)
+			if err != nil || os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0) == nil {
+				break
+			}
+			removeCgroup(h.mount, path)
+		}
+	}
+}
+
 // makeCgroup makes the cgroup at path and what is missing above, starting over
 // when another removes that meanwhile.
 func makeCgroup(mount, path string) (dir string, err error) {
@@ -123,9 +137,9 @@ func RemoveCgroup(path string) {
 	}
 }
 
-// leaveCgroup moves this process up, out of the cgroups at path, and removes
+// LeaveCgroup moves this process up, out of the cgroups at path, and removes
 // them.
-func leaveCgroup(path string) {
+func LeaveCgroup(path string) {
 	for _, h := range hierarchies() {
 		if _, err := os.Stat(filepath.Join(h.mount, path)); err != nil {
 			continue

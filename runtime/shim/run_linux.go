@@ -202,7 +202,7 @@ func (s *server) listen() (lock *os.File, previous int, err error) {
 // remove removes the shim's files, the lock last.
 func (s *server) remove(cgroup string) {
 	if cgroup != "" {
-		leaveCgroup(cgroup)
+		LeaveCgroup(cgroup)
 	}
 	for _, name := range []string{"shim.sock", "api.sock", "shim.json", "controller.lock", "shim.log", "shim.log.1", "shim.lock"} {
 		_ = os.Remove(s.path(name)) // DIR may be gone already
