@@ -35,7 +35,7 @@ type Host struct {
 	link       *netlink.Handle // for reading
 	nfnl, dump *nl.SocketHandle
 
-	firewall sync.Mutex // guards table and published
+	firewall sync.Mutex // guards table
 	table    *table
 
 	insiders    ports

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -30,5 +31,36 @@ func TestLockIsTheMachines(t *testing.T) {
 		if err := <-locked; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Every user may open a namespace's own file: who locks that must hold up nobody.
+func TestLockIsNobodyElses(t *testing.T) {
+	needRoot(t)
+	ns, err := os.Open("/proc/self/ns/net")
+	if err == nil {
+		defer ns.Close()
+		err = lockFile(ns)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := make(chan error, 1)
+	go func() {
+		unlock, err := newStore(t.TempDir()).lock()
+		if err == nil {
+			unlock()
+		}
+		locked <- err
+	}()
+	select {
+	case err := <-locked:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		ns.Close() // lets it go on
+		<-locked
+		t.Error("a lock that any user can take holds the machine's up")
 	}
 }

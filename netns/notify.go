@@ -18,8 +18,8 @@ const socketSuffix = ".sock"
 
 func socketName(project string) string { return hexDigest(16, "watch", project) + socketSuffix }
 
-// tell wakes those who watch the network, but for the entry's own project. The
-// flock is held: a socket is not made or removed meanwhile.
+// tell wakes those who watch the network, but for the entry's own project. One who
+// makes his socket at this moment may miss it: he reads the record after that.
 func (e *entry) tell() {
 	dir, err := os.Open(e.dir)
 	if err != nil {
@@ -34,18 +34,18 @@ func (e *entry) tell() {
 		// By way of the descriptor: a socket's path may have 107 bytes only.
 		at := &net.UnixAddr{Net: "unixgram", Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)}
 		if c, err := net.DialUnix("unixgram", nil, at); err == nil {
-			nonblocking(c)
-			c.Write(nil)
+			poke(c)
 			c.Close()
 		}
 	}
 }
 
-// nonblocking makes a write to a full socket fail: its reader has news already.
-func nonblocking(c *net.UnixConn) {
+// poke sends an empty datagram, unless the socket is full: its reader has news already.
+// c.Write would wait for him, who may be stopped, with the network's lock held.
+func poke(c *net.UnixConn) {
 	raw, err := c.SyscallConn()
 	if err == nil {
-		raw.Control(func(fd uintptr) { syscall.SetNonblock(int(fd), true) })
+		raw.Control(func(fd uintptr) { syscall.Write(int(fd), nil) })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -52,7 +53,18 @@ func processName(dir string) string {
 	if name == "stack-shim" {
 		name = shimName(dir)
 	}
-	return fmt.Sprintf("%s (pid %s)", name, filepath.Base(dir))
+	return fmt.Sprintf("%s (pid %s)", printable(name), filepath.Base(dir))
+}
+
+// printable replaces what could steer the reader's terminal: a process calls itself
+// what it likes.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, name)
 }
 
 // shimName tells whose shim it is that keeps a port: its command line ends with the

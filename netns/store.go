@@ -43,7 +43,7 @@ type store struct {
 func newStore(dir string) *store { return &store{dir: dir, entries: make(map[string]*entry)} }
 
 // lock takes the machine-wide lock; it is held for milliseconds. It is two: the
-// state directory's, and the network namespace's own, for projects with another
+// state directory's, and one of the network namespace, for projects with another
 // state directory (STACK_ROOT) choose subnets among the same routes.
 func (s *store) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
@@ -61,10 +61,18 @@ func (s *store) lock() (unlock func(), err error) {
 	return func() { ns.Close(); f.Close() }, nil
 }
 
-// lockNamespace locks the network namespace of this thread: its file is one inode
-// for all who live in it.
+// namespaceFile is a setting that each network namespace has as one inode, and that
+// nobody opens but its root (0600). Its content is not read. The namespace's own file
+// would do but for that: every user of the machine may open that one, and who holds
+// its lock would hold up every project for ever.
+const namespaceFile = "/proc/sys/net/ipv4/tcp_fastopen_key"
+
+// lockNamespace locks the network namespace of this thread.
 func lockNamespace() (*os.File, error) {
-	ns, err := os.Open("/proc/thread-self/ns/net")
+	ns, err := os.Open(namespaceFile)
+	if err != nil { // hidden, as in some containers, or without root
+		ns, err = os.Open("/proc/thread-self/ns/net")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the network namespace: %w", err)
 	}
