@@ -20,9 +20,10 @@ type Root string
 
 // Dir is a container's directory, open. Its lock ends with Close, or with the process.
 type Dir struct {
-	ID   string
-	Path string
-	File *os.File
+	ID     string
+	Path   string
+	File   *os.File
+	locked bool
 }
 
 // maxID bounds an ID: it is a file's name.
@@ -94,6 +95,7 @@ func (r Root) Lock(ctx context.Context, id string, how int) (*Dir, error) {
 		d.Close()
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotFound, id)
 	}
+	d.locked = true
 	return d, nil
 }
 
@@ -171,8 +173,11 @@ func (d *Dir) Remove() error {
 }
 
 // Unfinished is the status of a container without a recorded process: creating while
-// its creator holds the lock, dead after.
+// its creator holds the lock, dead after. Who holds the lock keeps it.
 func (d *Dir) Unfinished() runtime.Status {
+	if d.locked {
+		return runtime.Stopped
+	}
 	if err := unix.Flock(int(d.File.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return runtime.Creating
 	}
