@@ -133,11 +133,14 @@ func passed(oob []byte) (*os.File, error) {
 	}
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) == 0 {
-		return nil, fmt.Errorf("cannot parse control message: %w", err)
+		return nil, errors.Join(errors.New("cannot parse control message"), err)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("cannot parse passed descriptor: %w", err)
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, errors.Join(errors.New("cannot parse passed descriptor"), err)
 	}
 	return os.NewFile(uintptr(fds[0]), "passed"), nil
 }

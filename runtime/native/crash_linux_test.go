@@ -56,6 +56,42 @@ func TestCreatorKilled(t *testing.T) {
 	}
 }
 
+// A record that this program does not understand must not hide a container that lives.
+func TestForcedDeleteOfUnknownRecord(t *testing.T) {
+	needRoot(t)
+	rootfs := runtimetest.Busybox(t)
+	for name, spoil := range map[string]func(record string) string{
+		"newer": func(record string) string { return strings.Replace(record, `"Version":1`, `"Version":99`, 1) },
+		"torn":  func(record string) string { return record[:len(record)-1] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, r, id := context.Background(), newRuntime(t), testID(t)
+			spec := runtimetest.Spec(rootfs, "sleep", "1000")
+			spec.Linux.CgroupsPath = "/stack/" + id // the one of a record that names none
+			made, err := r.Create(ctx, runtime.Bundle{ID: id, Spec: spec})
+			check(t, err)
+			defer made.PidFD.Close()
+			check(t, r.Start(ctx, id))
+			h, err := r.open(id)
+			check(t, err)
+			defer h.Close()
+			b, err := os.ReadFile(h.Name(recordName))
+			check(t, err)
+			check(t, os.WriteFile(h.Name(recordName), []byte(spoil(string(b))), 0o600))
+			if err := r.Delete(ctx, id, false); err == nil || errors.Is(err, runtime.ErrNotFound) {
+				t.Errorf("without force: %v", err)
+			}
+			check(t, r.Delete(ctx, id, true))
+			if !ended(made.PidFD) {
+				t.Error("the container's process lives on")
+				signalProcess(made.PidFD, unix.SIGKILL)
+			}
+			reap(made.Pid)
+			nothingLeft(t, id)
+		})
+	}
+}
+
 // nothingLeft looks for cgroups, mounts and processes.
 func nothingLeft(t *testing.T, id string) {
 	t.Helper()

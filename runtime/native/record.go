@@ -19,7 +19,7 @@ const recordVersion = 1
 //	ROOT/ID/poststart    empty; there are hooks to run once it is started
 //	ROOT/ID/start.sock   the first process accepts here until it is started
 //
-// ROOT/ID itself carries the lock (flock): see lock_linux.go. The record is
+// ROOT/ID itself carries the lock (flock): see package statedir. The record is
 // written twice: as an intent, before anything of the container exists (Pid is
 // 0), and complete, before the first process is let go. Whether the container
 // is creating, created, running or stopped is not in it: the kernel knows.
@@ -70,13 +70,15 @@ type filter struct {
 	Flags   uint
 }
 
+// parseRecord gives what it could read beside an error, too: a forced Delete has
+// nothing better.
 func parseRecord(b []byte) (*record, error) {
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("cannot read container record: %w", err)
+		return &r, fmt.Errorf("cannot read container record: %w", err)
 	}
 	if r.Version != recordVersion {
-		return nil, fmt.Errorf("cannot read container record of version %d: this program knows version %d", r.Version, recordVersion)
+		return &r, fmt.Errorf("cannot read container record of version %d: this program knows version %d", r.Version, recordVersion)
 	}
 	return &r, nil
 }

@@ -44,8 +44,11 @@ func (h *home) live() (*live, error) {
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.ID)
 	}
-	if ok, err := alive(rec.Pid, rec.StartTime); err != nil || !ok {
-		return nil, errors.Join(err, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.ID))
+	switch ok, err := alive(rec.Pid, rec.StartTime); {
+	case err != nil:
+		return nil, fmt.Errorf("cannot tell whether container %s runs: %w", h.ID, err)
+	case !ok:
+		return nil, fmt.Errorf("%w: %s", runtime.ErrNotRunning, h.ID)
 	}
 	group, err := rec.group()
 	if err == nil && group == nil {
@@ -143,7 +146,8 @@ func (l *live) signalOne(pid int, sig syscall.Signal) error {
 }
 
 // Delete implements runtime.Runtime. It works from any state that a crash may
-// have left.
+// have left, and with force from a record that is not understood: what that names is
+// killed, so that nothing lives on which nobody knows.
 func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	h, err := r.lock(ctx, id, unix.LOCK_EX)
 	if err != nil {
@@ -151,11 +155,14 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	}
 	defer h.Close()
 	rec, err := h.read()
-	if err != nil && !force {
+	if err != nil && (!force || rec == nil) {
 		return err
 	}
 	if rec == nil {
 		return h.Remove()
+	}
+	if rec.Cgroup == "" {
+		rec.Cgroup = cgroupPath(id, "")
 	}
 	group, err := rec.group()
 	if err != nil {

@@ -73,7 +73,10 @@ func (h *home) notWaiting() error {
 		return err
 	}
 	if rec != nil {
-		if ok, _ := alive(rec.Pid, rec.StartTime); ok {
+		switch ok, err := alive(rec.Pid, rec.StartTime); {
+		case err != nil:
+			return fmt.Errorf("cannot tell whether container %s runs: %w", h.ID, err)
+		case ok:
 			return fmt.Errorf("container %s has been started already", h.ID)
 		}
 	}

@@ -39,7 +39,8 @@ func homeOf(d *statedir.Dir, err error) (*home, error) {
 	return &home{d}, nil
 }
 
-// read returns the record, nil when its writer died before the first.
+// read returns the record, nil when its writer died before the first. One that is not
+// understood is an error and what could be read of it.
 func (h *home) read() (*record, error) {
 	b, err := h.ReadRecord(recordName)
 	if b == nil || err != nil {
