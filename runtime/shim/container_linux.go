@@ -224,9 +224,11 @@ func (s *server) forget(id string) {
 	io := c.io
 	c.io = nil
 	delete(s.containers, id)
+	if io != nil {
+		io.closeStdin() // with the lock: a stream that ends meanwhile looks at it
+	}
 	s.mu.Unlock()
 	if io != nil {
-		io.closeStdin()
 		io.abort()
 	}
 	s.mu.Lock()
