@@ -25,6 +25,7 @@ install: build ## the binaries side by side
 deps: ## what the tests need, from Debian
 	@.ci/deps
 
+test: export GORACE = atexit_sleep_ms=0 # or every child of a test ends a second late
 test: deps build ## everything that this user may run; as root nothing is left out
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /cmd/stackbench$$) -skip '^TestDemonstration$$'
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./cmd/stack -run '^TestDemonstration$$' # answers within a second: alone, as the next
