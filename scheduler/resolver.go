@@ -102,28 +102,36 @@ func (r *resolver) drop(id string) {
 	r.server.Drop(id)
 }
 
-func (r *resolver) client(id string) resolverClient {
+func (r *resolver) client(id string) (c resolverClient, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.clients[id]
+	c, known = r.clients[id]
+	return c, known
 }
 
 // Lookup implements dns.Source: the addresses of all that have the name on a
-// network of the asking container, whichever stack they are of.
-func (r *resolver) Lookup(container, name string) ([]netip.Addr, bool) {
-	c := r.client(container)
+// network of the asking container, whichever stack they are of. What cannot be read is
+// an error, or a client would take the name for unknown.
+func (r *resolver) Lookup(container, name string) ([]netip.Addr, bool, error) {
+	c, known := r.client(container)
+	if !known {
+		return nil, false, errors.New("it is about to go")
+	}
 	if target, ok := c.links[name]; ok {
 		name = target
 	}
 	var addrs []netip.Addr
 	for id, suffix := range c.networks {
-		n := namesOn{r.leases(id), r.services(id)}
+		n, err := r.namesOn(id)
+		if err != nil {
+			return nil, false, err
+		}
 		addrs = appendValid(addrs, n.lookup(container, name)...)
 		if short, ok := strings.CutSuffix(name, "."+suffix); ok {
 			addrs = appendValid(addrs, n.lookup(container, short)...)
 		}
 	}
-	return addrs, len(addrs) > 0
+	return addrs, len(addrs) > 0, nil
 }
 
 func appendValid(to []netip.Addr, addrs ...netip.Addr) []netip.Addr {
@@ -137,13 +145,19 @@ func appendValid(to []netip.Addr, addrs ...netip.Addr) []netip.Addr {
 
 // Reverse implements dns.Source.
 func (r *resolver) Reverse(container string, addr netip.Addr) (string, bool) {
-	for id, suffix := range r.client(container).networks {
-		for _, l := range r.leases(id) {
+	c, _ := r.client(container)
+	for id, suffix := range c.networks {
+		n, err := r.namesOn(id)
+		if err != nil {
+			r.log.Warn("cannot read names", "error", err)
+			continue
+		}
+		for _, l := range n.leases {
 			if l.IPv4 == addr || l.IPv6 == addr {
 				return l.Hostname + "." + suffix, true
 			}
 		}
-		for _, s := range r.services(id) {
+		for _, s := range n.services {
 			if s.IPv4 == addr || s.IPv6 == addr {
 				return s.Name + "." + suffix, true
 			}
@@ -153,22 +167,20 @@ func (r *resolver) Reverse(container string, addr netip.Addr) (string, bool) {
 }
 
 // Upstreams implements dns.Source.
-func (r *resolver) Upstreams(container string) dns.Upstreams { return r.client(container).upstream }
-
-func (r *resolver) leases(network string) []netns.Lease {
-	l, err := r.network.Leases(network)
-	if err != nil {
-		r.log.Warn("cannot read names of network", "network", network, "error", err)
-	}
-	return l
+func (r *resolver) Upstreams(container string) dns.Upstreams {
+	c, _ := r.client(container)
+	return c.upstream
 }
 
-func (r *resolver) services(network string) []netns.ServiceLease {
-	s, err := r.network.Services(network)
-	if err != nil {
-		r.log.Warn("cannot read services of network", "network", network, "error", err)
+// namesOn reads the names on a network; one that is removed has none.
+func (r *resolver) namesOn(network string) (n namesOn, err error) {
+	if n.leases, err = r.network.Leases(network); err == nil {
+		n.services, err = r.network.Services(network)
 	}
-	return s
+	if errors.Is(err, netns.ErrNotFound) {
+		return namesOn{}, nil
+	}
+	return n, err
 }
 
 // resolverClient says what a container of svc may ask on its interfaces.

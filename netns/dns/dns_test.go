@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -15,16 +16,19 @@ type fakeSource struct {
 	upstreams Upstreams
 }
 
-func (f *fakeSource) Lookup(container, name string) ([]netip.Addr, bool) {
+func (f *fakeSource) Lookup(container, name string) ([]netip.Addr, bool, error) {
 	if container == "stranger" {
-		return nil, false
+		return nil, false, nil
+	}
+	if name == "torn" {
+		return nil, false, errors.New("cannot read names")
 	}
 	list, ok := f.names[name]
 	var addrs []netip.Addr
 	for _, a := range list {
 		addrs = append(addrs, netip.MustParseAddr(a))
 	}
-	return addrs, ok
+	return addrs, ok, nil
 }
 
 func (f *fakeSource) Reverse(_ string, addr netip.Addr) (string, bool) {

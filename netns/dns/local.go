@@ -25,7 +25,11 @@ func (s *Server) local(container string, q *query) *dns.Msg {
 		}
 		return nil
 	}
-	addrs, ok := s.source.Lookup(container, name)
+	addrs, ok, err := s.source.Lookup(container, name)
+	if err != nil {
+		s.log.Warn("cannot look a name up", "container", container, "error", err)
+		return q.failure()
+	}
 	if !ok {
 		return nil
 	}

@@ -15,8 +15,9 @@ import (
 type Source interface {
 	// Lookup gives the addresses that name has for container: lower case, without
 	// a final dot, such as "web", "web-1" or "web.backend". False for a name that
-	// is not ours; true without addresses for one that is.
-	Lookup(container, name string) ([]netip.Addr, bool)
+	// is not ours; true without addresses for one that is. An error says that nobody
+	// can tell: the client is to ask again, and no other server.
+	Lookup(container, name string) ([]netip.Addr, bool, error)
 	// Reverse gives the name of an address on one of container's networks.
 	Reverse(container string, addr netip.Addr) (string, bool)
 	// Upstreams gives the name servers for everything else.

@@ -33,8 +33,9 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// lockPatience is how long a dying shim may take to let go of its lock.
-const lockPatience = 5 * time.Second
+// lockPatience is how long a dying shim may take to let go of its lock. Leaving a
+// dozen cgroups takes it seconds on a machine where everybody does.
+const lockPatience = 30 * time.Second
 
 // readyMessage is what Ready says when all is well.
 const readyMessage = "ok"
