@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -279,11 +280,24 @@ func (c *Controller) goOn() error {
 
 // pin makes a revision's image that of the service, if it is still here.
 func (c *Controller) pin(service string, r *Revision) bool {
+	if !r.here() {
+		return false
+	}
+	c.images[service], c.sources[service], c.looked[service] = r.Recipe.Image, r.Sources, true
+	return true
+}
+
+// here reports whether the image of a revision is still on this machine.
+func (r *Revision) here() bool {
 	for _, dir := range r.Recipe.Image.Layers {
 		if _, err := os.Stat(dir); err != nil {
 			return false
 		}
 	}
-	c.images[service], c.sources[service], c.looked[service] = r.Recipe.Image, r.Sources, true
 	return true
+}
+
+// gone is the error of a return to what is not here.
+func (r *Revision) gone() error {
+	return fmt.Errorf("the image of revision %d (%s) is not on this machine any more", r.Number, r.Image)
 }

@@ -73,28 +73,38 @@ func (c *Controller) takeBack(to map[string]int, cause string) (w Wish, warnings
 		}
 		r := h.Revision(to[name])
 		if r == nil || r.Recipe == nil {
-			return w, nil, fmt.Errorf("revision %d of service %s is not kept", to[name], name)
+			return w, nil, errNotKept(to[name], name)
 		}
-		failing := w.Stack.Services[name].Deploy
-		st, told, err := restore(w.Stack, *r, w.Contents)
+		back := Rollback{From: h.Current, File: c.want.Hashes[name], Cause: cause}
+		told, err := w.goBack(name, *r, back)
 		if err != nil {
 			return w, nil, err
 		}
 		if !c.pin(name, r) {
-			return w, nil, fmt.Errorf("the image of revision %d (%s) is not on this machine any more", r.Number, r.Image)
+			return w, nil, r.gone()
 		}
-		sw := w.Services[name]
-		file := c.want.Hashes[name]
-		if sw.Rollback != nil {
-			file = sw.Rollback.File
-		}
-		sw.Hash, sw.NoRecreate, sw.Recreate = r.Hash, false, 0
-		sw.Rollback = &Rollback{Sequence: w.Sequence, From: h.Current, To: r.Number, File: file, Cause: cause, Settings: rollbackSettings(failing)}
-		w.Stack, w.Services[name] = st, sw
 		warnings = append(warnings, told...)
 	}
 	c.keepContents(&w)
 	return w, warnings, nil
+}
+
+// goBack makes a service in w, whose maps are its own, what it was in a revision; back
+// says where from.
+func (w *Wish) goBack(name string, r Revision, back Rollback) (warnings []string, err error) {
+	back.Sequence, back.To, back.Settings = w.Sequence, r.Number, rollbackSettings(w.Stack.Services[name].Deploy)
+	st, warnings, err := restore(w.Stack, r, w.Contents)
+	if err != nil {
+		return nil, err
+	}
+	sw := w.Services[name]
+	if sw.Rollback != nil {
+		back.File = sw.Rollback.File
+	}
+	sw.Hash, sw.NoRecreate, sw.Recreate = r.Hash, false, 0
+	sw.Rollback = &back
+	w.Stack, w.Services[name] = st, sw
+	return warnings, nil
 }
 
 // applyRollback is apply for a person's rollback.
@@ -102,7 +112,7 @@ func (c *Controller) applyRollback(cmd Command) (subject, []string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.want.Down || c.want.Stack == nil {
-		return subject{}, nil, errors.New("the project is not up")
+		return subject{}, nil, errNotUp
 	}
 	to, err := Returns(c.histories, cmd)
 	if err != nil {
@@ -112,8 +122,13 @@ func (c *Controller) applyRollback(cmd Command) (subject, []string, error) {
 	if err != nil {
 		return subject{}, nil, err
 	}
-	about := subject{services: slices.Sorted(maps.Keys(to)), sequence: w.Sequence}
-	for _, name := range about.services {
+	w.begin(to, cmd)
+	return subject{services: slices.Sorted(maps.Keys(to)), sequence: w.Sequence}, warnings, c.adopt(w)
+}
+
+// begin has the services of a person's rollback run.
+func (w *Wish) begin(to map[string]int, cmd Command) {
+	for name := range to {
 		sw := w.Services[name]
 		sw.Start = w.Sequence
 		if cmd.Timeout != nil {
@@ -121,7 +136,6 @@ func (c *Controller) applyRollback(cmd Command) (subject, []string, error) {
 		}
 		w.Services[name] = sw
 	}
-	return about, warnings, c.adopt(w)
 }
 
 // Returns chooses the revisions that a rollback leads to: of the services that it
@@ -145,7 +159,7 @@ func Returns(histories map[string]*History, cmd Command) (map[string]int, error)
 		case h == nil:
 			return nil, fmt.Errorf("service %s has no revisions", name)
 		case cmd.Revision != 0 && h.Revision(cmd.Revision) == nil:
-			return nil, fmt.Errorf("revision %d of service %s is not kept", cmd.Revision, name)
+			return nil, errNotKept(cmd.Revision, name)
 		case cmd.Revision != 0:
 			to[name] = cmd.Revision
 		case h.Before() == nil:

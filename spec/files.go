@@ -76,16 +76,17 @@ func willBe(path string) string {
 
 // Leads tells where a source of the machine lies now, without links. It must be where it was when
 // the stack was loaded, or in the stack's folder: who can write that could have put a
-// link there. One that nobody noted is taken as it is.
+// link there. One that nobody noted, because nobody notes or because it is an earlier
+// configuration's, is taken as it is outside of the folder.
 func Leads(home string, sources []File, source string) (real string, err error) {
 	at := slices.IndexFunc(sources, func(f File) bool { return f.Path == source })
-	if at < 0 {
+	if at < 0 && (sources == nil || !Within(home, source)) {
 		return "", nil
 	}
 	if real, err = filepath.EvalSymlinks(source); err != nil {
 		return "", err
 	}
-	if dir, err := filepath.EvalSymlinks(home); real == sources[at].Real || err == nil && Within(dir, real) {
+	if dir, err := filepath.EvalSymlinks(home); at >= 0 && real == sources[at].Real || err == nil && Within(dir, real) {
 		return real, nil
 	}
 	return "", fmt.Errorf("%s leads to %s, outside the stack's folder, which it did not when the stack was brought up: run `stack up` if that is right", source, real)

@@ -79,22 +79,28 @@ func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Comman
 	if err != nil {
 		return false, err
 	}
+	if err := a.printPlan(p, format); err != nil {
+		return false, err
+	}
+	if format == "table" {
+		err = a.notes(s, cmd.Services)
+	}
+	return !p.Empty(), err
+}
+
+// printPlan prints a plan, and to standard error what of it needs a person's consent.
+func (a *app) printPlan(p scheduler.Plan, format string) error {
 	switch format {
 	case "table":
-		if p.Empty() {
-			fmt.Fprintln(a.stderr, "nothing to do")
-		}
 		for line := range strings.Lines(p.String()) {
 			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
 		}
 		for _, reason := range p.Consent {
 			fmt.Fprintln(a.stderr, plain("! "+reason.String()))
 		}
-		err = a.notes(a.storeOf(st.Name), cmd.Services)
+		return nil
 	case "json":
-		err = json.NewEncoder(a.stdout).Encode(p)
-	default:
-		return false, fmt.Errorf("unknown format %q: table or json", format)
+		return json.NewEncoder(a.stdout).Encode(p)
 	}
-	return !p.Empty(), err
+	return fmt.Errorf("unknown format %q: table or json", format)
 }

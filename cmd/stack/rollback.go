@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,17 +12,37 @@ import (
 
 func newRollback(a *app) *cobra.Command {
 	c := scheduler.Command{Verb: scheduler.VerbRollback}
+	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "rollback [SERVICE...]",
 		Short: "Take services back to an earlier revision; without a name, what the last up changed",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.Services = args
+			if dryRun {
+				return previewRollback(cmd.Context(), a, c)
+			}
 			return runRollback(cmd.Context(), a, c)
 		},
 	}
 	cmd.Flags().IntVar(&c.Revision, "to", 0, "this revision of the service, see stack revisions")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would be done, as plan does")
 	timeoutFlag(cmd, &c)
 	return cmd
+}
+
+func previewRollback(ctx context.Context, a *app, c scheduler.Command) error {
+	if err := a.root(); err != nil {
+		return err
+	}
+	s, err := a.storeWith(ctx, c.Services)
+	if err != nil {
+		return err
+	}
+	p, err := s.PreviewRollback(c, time.Now())
+	if err != nil {
+		return err
+	}
+	return a.printPlan(p, "table")
 }
 
 func runRollback(ctx context.Context, a *app, c scheduler.Command) error {
