@@ -95,10 +95,10 @@ type chaos struct {
 // TestChaos kills and deletes at random for a while: containers, shim, controller,
 // commands, links, bridges, rules; and edits the file. Then the stack is to become
 // exactly what the file says, with nothing left over and no line of a log lost that
-// had reached its file. STACK_CHAOS is how long, half a minute if nothing is said;
+// had reached its file. STACK_CHAOS is how long, a minute if nothing is said;
 // STACK_CHAOS_SEED repeats what was done, though not when.
 func TestChaos(t *testing.T) {
-	long := 30 * time.Second
+	long := time.Minute
 	if testing.Short() {
 		long = 10 * time.Second
 	}
