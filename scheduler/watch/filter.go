@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ type Patterns struct {
 // else dir's .dockerignore. One that is missing ignores nothing.
 func DockerIgnore(dir string, files ...string) (Patterns, error) {
 	for _, file := range append(files, filepath.Join(dir, ".dockerignore")) {
-		f, err := os.Open(file)
+		f, err := OpenRules(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -172,5 +171,5 @@ func passing(name string) bool {
 		return true
 	}
 	ext := filepath.Ext(base)
-	return strings.HasPrefix(base, ".") && len(ext) == 4 && (strings.HasPrefix(ext, ".sw") || ext == ".swx")
+	return strings.HasPrefix(base, ".") && len(ext) == 4 && strings.HasPrefix(ext, ".sw")
 }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -21,7 +22,7 @@ type gitIgnore struct {
 // newGitIgnore is nil where git has no say: a root that git ignores was named in
 // spite of it.
 func newGitIgnore(root string) *gitIgnore {
-	g := &gitIgnore{top: repository(root), read: map[string][]gitRule{}, below: map[string]bool{}}
+	g := &gitIgnore{top: Repository(root), read: map[string][]gitRule{}, below: map[string]bool{}}
 	var err error
 	if g.prefix, err = filepath.Rel(g.top, root); err != nil || g.prefix != "." && g.matches(g.prefix, true) {
 		return nil
@@ -29,8 +30,8 @@ func newGitIgnore(root string) *gitIgnore {
 	return g
 }
 
-// repository is the nearest directory with a .git, or dir itself.
-func repository(dir string) string {
+// Repository is the nearest directory with a .git, or dir itself.
+func Repository(dir string) string {
 	for up := dir; ; up = filepath.Dir(up) {
 		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
 			return up
@@ -49,12 +50,15 @@ func (g *gitIgnore) ignores(name string, dir bool) bool {
 
 // gitLock is the file that git keeps while it changes files of dir's repository.
 func gitLock(dir string) string {
-	git := filepath.Join(repository(dir), ".git")
-	if text, err := os.ReadFile(git); err == nil { // a further worktree's
+	top := Repository(dir)
+	git := filepath.Join(top, ".git")
+	if f, err := OpenRules(git); err == nil { // a further worktree's
+		text, _ := io.ReadAll(f)
+		f.Close()
 		if to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: "); ok {
 			git = to
 			if !filepath.IsAbs(to) {
-				git = filepath.Join(repository(dir), to)
+				git = filepath.Join(top, to)
 			}
 		}
 	}
@@ -105,7 +109,7 @@ func (g *gitIgnore) rules(dir string) []gitRule {
 }
 
 func readGitRules(file string) []gitRule {
-	f, err := os.Open(file)
+	f, err := OpenRules(file)
 	if err != nil {
 		return nil
 	}

@@ -3,11 +3,12 @@ package infer
 import (
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stack/scheduler/watch"
 )
 
 // binds are the rules for what is mounted: a program is restarted for the new files,
@@ -38,17 +39,7 @@ func (in *inference) binds() []Rule {
 // ours reports whether a path belongs to the project: to its directory, or to the
 // repository that it lies in.
 func (in *inference) ours(name string) bool {
-	dir := in.project.WorkingDir
-	for up := dir; ; up = filepath.Dir(up) {
-		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
-			dir = up
-			break
-		}
-		if up == filepath.Dir(up) {
-			break
-		}
-	}
-	return below(dir, name)
+	return below(watch.Repository(in.project.WorkingDir), name)
 }
 
 // holdsData reports whether programs keep there what they write: to restart them for

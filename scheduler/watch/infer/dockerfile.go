@@ -14,6 +14,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
+
+	"stack/scheduler/watch"
 )
 
 // recipe is a Dockerfile, read.
@@ -70,7 +72,7 @@ func readRecipe(b *types.BuildConfig) (*recipe, error) {
 		if !filepath.IsAbs(r.file) {
 			r.file = filepath.Join(b.Context, r.file)
 		}
-		f, err := os.Open(r.file)
+		f, err := watch.OpenRules(r.file)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package infer
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -122,7 +121,7 @@ func (r Rule) String(dir string) string {
 		}
 	}
 	if len(r.Include) > 0 {
-		from = path.Join(from, cmp.Or(strings.Join(r.Include, ", "), ""))
+		from = path.Join(from, strings.Join(r.Include, ", "))
 		if !filepath.IsAbs(from) {
 			from = "./" + from
 		}
