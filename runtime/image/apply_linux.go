@@ -348,7 +348,7 @@ func (a *applier) finishDirectories() error {
 	l := a.directories
 	for i := len(l.order) - 1; i >= 0; i-- {
 		name := l.order[i]
-		fd, err := openInRoot(a.root, name, unix.O_RDONLY|unix.O_DIRECTORY)
+		fd, err := openInRoot(a.root, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 		if err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
 			continue // a later entry replaced it
 		}

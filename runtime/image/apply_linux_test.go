@@ -211,6 +211,15 @@ func TestApplyReplaces(t *testing.T) {
 
 // TestApplyConfines unpacks layers that try to reach a neighbour directory. Each
 // is refused, or does its writing inside; the neighbour stays as it was.
+// TestApplyReplacedDirectory: what an archive says of a directory is not for the one
+// that a link, which took its place, leads to.
+func TestApplyReplacedDirectory(t *testing.T) {
+	top := mustApply(t, dir("kept", 0o700), dir("gone", 0o777), symlink("gone", "kept"))
+	if st := lstat(t, filepath.Join(top, "kept")); st.Mode&0o7777 != 0o700 {
+		t.Errorf("mode %o", st.Mode&0o7777)
+	}
+}
+
 func TestApplyConfines(t *testing.T) {
 	up := strings.Repeat("../", 30)
 	for name, c := range map[string]struct {

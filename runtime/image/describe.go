@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,7 +41,7 @@ func Find(all []Record, name string) (Record, error) {
 	switch {
 	case len(match) == 0:
 		return Record{}, fmt.Errorf("%w: %s", ErrNotFound, name)
-	case len(match) > 1 && match[0].Image.Digest != match[len(match)-1].Image.Digest:
+	case slices.ContainsFunc(match, func(rec Record) bool { return rec.Image.Digest != match[0].Image.Digest }):
 		return Record{}, fmt.Errorf("%w %s", ErrAmbiguous, name)
 	}
 	return match[0], nil

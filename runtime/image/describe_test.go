@@ -9,7 +9,7 @@ import (
 
 func TestFind(t *testing.T) {
 	rec := func(ref, digest string) Record { return Record{Image: Image{Ref: ref, Digest: digest}} }
-	all := []Record{rec("oci:/a:v1", "sha256:abcd1"), rec("oci:/a:v2", "sha256:abcd1"), rec("oci:/b", "sha256:abce2")}
+	all := []Record{rec("oci:/a:v1", "sha256:abcd1"), rec("oci:/a:v2", "sha256:abcd1"), rec("oci:/b", "sha256:abce2"), rec("oci:/d", "sha256:abcd1")}
 	for _, c := range []struct {
 		name, ref string
 		err       error

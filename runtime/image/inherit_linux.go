@@ -44,7 +44,7 @@ func (c *copier) inherit(root int, name string) error {
 	if err != nil {
 		return err
 	}
-	fd, err := openInRoot(root, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := openInRoot(root, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
 		return nil // a later entry replaced it
 	}
