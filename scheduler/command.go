@@ -56,7 +56,10 @@ type Command struct {
 	NoRecreate    bool `json:",omitempty"`
 	AlwaysDeps    bool `json:",omitempty"` // --always-recreate-deps
 	RenewVolumes  bool `json:",omitempty"`
-	RemoveOrphans bool `json:",omitempty"`
+	// RecreateVolumes are the names of volumes that may lose their content if their
+	// declaration is not what they were made from.
+	RecreateVolumes []string `json:",omitempty"`
+	RemoveOrphans   bool     `json:",omitempty"`
 	// Strict refuses to start what could only run in the host's user namespace
 	// though its file does not ask for that.
 	Strict        bool `json:",omitempty"`

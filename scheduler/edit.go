@@ -20,7 +20,7 @@ func edit(w Wish, st *spec.Stack, g *Graph, cmd Command) (Wish, []string, error)
 		w.Services = map[string]ServiceWish{}
 	}
 	w.Stack = st
-	w.RemoveOrphans, w.IgnoreOrphans = cmd.RemoveOrphans, cmd.IgnoreOrphans
+	w.RemoveOrphans, w.IgnoreOrphans, w.RecreateVolumes = cmd.RemoveOrphans, cmd.IgnoreOrphans, cmd.RecreateVolumes
 	e := &editor{w: w, g: g, cmd: cmd}
 	for _, s := range cmd.Services {
 		if _, ok := st.Services[s]; !ok && !slices.Contains(knownOrphans(w, st), s) {

@@ -65,12 +65,18 @@ func (p *planner) op(o Op) string {
 // may hang.
 func (p *planner) workOn(target string) (under []string) {
 	for _, kind := range []Kind{OpCleanUp, OpStart, OpStop, OpRemove, OpReplace, OpUpdate} {
-		id := string(kind) + " " + target
-		if _, ok := p.seen.InFlight[id]; ok {
-			under = append(under, id)
-		}
+		under = append(under, p.underWay(kind, target)...)
 	}
 	return under
+}
+
+// underWay is the ID of one operation, if it is under way.
+func (p *planner) underWay(kind Kind, target string) []string {
+	id := string(kind) + " " + target
+	if _, ok := p.seen.InFlight[id]; ok {
+		return []string{id}
+	}
+	return nil
 }
 
 func (p *planner) fail(service, reason string) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 func (p *planner) networks() {
@@ -29,11 +31,38 @@ func (p *planner) volumes() {
 		hash, exists := p.seen.Volumes[v.Name]
 		switch {
 		case !exists:
-			p.op(Op{Kind: OpVolume, Target: v.Name, Cause: "declared"})
-		case hash != v.Hash && hash != "":
-			p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("volume %s was made from another configuration; it is kept", v.Name))
+			p.op(Op{Kind: OpVolume, Target: v.Name, Cause: "declared", After: p.underWay(OpVolumeRemove, v.Name)})
+		case hash == v.Hash || hash == "":
+		case slices.Contains(p.want.RecreateVolumes, v.Name):
+			p.recreateVolume(v)
+		default:
+			p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("volume %s was made from another configuration; it is kept; up --yes makes it anew", v.Name))
 		}
 	}
+}
+
+// recreateVolume makes a volume anew, without what it held. Who mounts it goes first,
+// and is planned from then on as if it were gone.
+func (p *planner) recreateVolume(v Object) {
+	cause := "volume " + v.Name + " is made anew"
+	var after []string
+	p.seen.Instances = slices.DeleteFunc(slices.Clone(p.seen.Instances), func(r *Instance) bool {
+		uses := p.mounts(r, v)
+		if uses {
+			after = append(after, p.remove(r, cause, nil))
+		}
+		return uses
+	})
+	gone := p.op(Op{Kind: OpVolumeRemove, Target: v.Name, Cause: "its configuration changed", After: after, Destructive: true})
+	p.op(Op{Kind: OpVolume, Target: v.Name, Cause: "declared", After: []string{gone}})
+}
+
+// mounts reports whether an instance uses a volume, or will once it is started.
+func (p *planner) mounts(r *Instance, v Object) bool {
+	return slices.Contains(r.Volumes, v.Name) ||
+		slices.ContainsFunc(p.want.Stack.Services[r.Service].Volumes, func(m types.ServiceVolumeConfig) bool {
+			return m.Type == types.VolumeTypeVolume && m.Source == v.Key
+		})
 }
 
 // objectOps returns the pending operations that a service's creation waits for.

@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"stack/runtime/image"
+	"stack/spec"
 )
 
 // Volume is LIB/volumes/NAME/volume.json (0600); the data is in _data beside it,
@@ -93,6 +95,24 @@ func (l Layout) ListVolumes() ([]Volume, error) {
 func (s *Store) HasVolumes() bool {
 	all, err := s.Layout.ListVolumes()
 	return err != nil || slices.ContainsFunc(all, func(v Volume) bool { return v.Project == s.Project })
+}
+
+// ChangedVolumes are the names of the volumes that services mount and that were made
+// from another declaration than the stack's.
+func (s *Store) ChangedVolumes(st *spec.Stack, services []string) []string {
+	want := Want{Wish: Wish{Stack: st}, Networks: map[string]Object{}, Volumes: map[string]Object{}}
+	for _, name := range services {
+		want.addObjects(st.Services[name])
+	}
+	hashes, _ := s.Layout.hashesOf(want.Volumes)
+	var out []string
+	for _, v := range want.Volumes {
+		if hash := hashes[v.Name]; !v.External && hash != "" && hash != v.Hash {
+			out = append(out, v.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // RemoveVolume deletes a volume with its data.
@@ -177,7 +197,13 @@ func (c *Controller) removeVolume(op Op) error {
 	if err != nil {
 		return err
 	}
-	if len(users) > 0 {
+	c.mu.Lock()
+	down := c.want.Down
+	c.mu.Unlock()
+	switch {
+	case len(users) > 0 && !down:
+		return fmt.Errorf("cannot make volume %q anew: it is in use by %s", op.Target, strings.Join(users, ", "))
+	case len(users) > 0:
 		c.leave("volume", op.Target)
 		return nil
 	}

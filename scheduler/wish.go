@@ -40,6 +40,8 @@ type Wish struct {
 	RemoveOrphans bool
 	// IgnoreOrphans does not warn of them.
 	IgnoreOrphans bool
+	// RecreateVolumes are the last command's.
+	RecreateVolumes []string `json:",omitempty"`
 }
 
 // ServiceWish is the wish for one service. A service without one is left as it is.

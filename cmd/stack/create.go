@@ -16,6 +16,7 @@ type createOptions struct {
 	pull      string
 	quietPull bool
 	runtime   string
+	yes       bool
 	build     buildChoice
 }
 
@@ -40,7 +41,7 @@ func newCreate(a *app) *cobra.Command {
 	o.build.flags(cmd)
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
-	f.BoolP("yes", "y", false, "answer questions with yes")
+	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
 	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
 	return cmd
 }
@@ -57,10 +58,14 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 	if o.cmd.Scale, err = parseScale(o.scale); err != nil {
 		return err
 	}
+	orphans(st, &o.cmd)
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}
 	if err := a.ensureImages(ctx, st, o.cmd.Services, o.cmd.NoDeps, o.pull, o.quietPull, o.build); err != nil {
+		return err
+	}
+	if err := a.askOfVolumes(st, &o.cmd, o.yes); err != nil {
 		return err
 	}
 	return a.do(ctx, a.storeOf(st.Name), o.cmd)

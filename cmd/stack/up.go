@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,9 +90,24 @@ func newUp(a *app) *cobra.Command {
 	for _, other := range []string{"detach", "wait", "no-start"} {
 		cmd.MarkFlagsMutuallyExclusive("watch", other)
 	}
-	cmd.MarkFlagsMutuallyExclusive("force-recreate", "no-recreate")
-	cmd.MarkFlagsMutuallyExclusive("detach", "abort-on-container-exit")
+	f.Bool("menu", false, "accepted for compatibility: there is none")
+	f.MarkHidden("menu")
+	for _, pair := range incompatible() {
+		cmd.MarkFlagsMutuallyExclusive(pair[:]...)
+	}
 	return cmd
+}
+
+// incompatible are the pairs of flags of up that contradict each other.
+func incompatible() [][2]string {
+	pairs := [][2]string{
+		{"force-recreate", "no-recreate"}, {"always-recreate-deps", "no-recreate"}, {"renew-anon-volumes", "no-recreate"},
+		{"abort-on-container-exit", "abort-on-container-failure"}, {"no-build", "watch"},
+	}
+	for _, session := range []string{"abort-on-container-exit", "abort-on-container-failure", "exit-code-from", "attach", "attach-dependencies"} {
+		pairs = append(pairs, [2]string{"detach", session}, [2]string{"wait", session})
+	}
+	return pairs
 }
 
 func runUp(ctx context.Context, a *app, o *upOptions) error {
@@ -114,6 +130,9 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 		return err
 	}
 	if err := o.follow(a, st); err != nil {
+		return err
+	}
+	if err := a.askOfVolumes(st, &o.cmd, o.yes); err != nil {
 		return err
 	}
 	s := a.storeOf(st.Name)
@@ -160,7 +179,12 @@ func (o *upOptions) prepare(st *spec.Stack) error {
 		if _, ok := st.Services[o.exitCodeFrom]; !ok {
 			return st.NoService(o.exitCodeFrom)
 		}
-		o.abortOnExit = true
+		o.abortOnExit = !o.abortOnFail
+	}
+	for _, name := range slices.Concat(o.attach, o.noAttach) {
+		if _, ok := st.Services[name]; !ok {
+			return st.NoService(name)
+		}
 	}
 	if o.watch {
 		if watched, err := scheduler.Watched(st, o.cmd.Services); err != nil || len(watched) == 0 {
