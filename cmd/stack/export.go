@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +78,7 @@ func runExport(ctx context.Context, a *app, o *exportOptions, of scheduler.Conta
 	if err != nil {
 		return err
 	}
-	err = o.write(a, func(w io.Writer) error {
+	err = a.writeOutput(o.output, func(w io.Writer) error {
 		bare, err := a.runtimes(of.Store, native.Options{}).Bare(ctx, of.ID)
 		if err != nil {
 			return err
@@ -88,7 +86,10 @@ func runExport(ctx context.Context, a *app, o *exportOptions, of scheduler.Conta
 		defer bare.Close()
 		return packLayer(ctx, bare, w, transfer.LayerOptions{})
 	})
-	return errors.Join(err, box.close())
+	if err = errors.Join(err, box.close()); err != nil {
+		return fmt.Errorf("cannot export: %w", err)
+	}
+	return nil
 }
 
 func packLayer(ctx context.Context, root *transfer.Root, w io.Writer, o transfer.LayerOptions) error {
@@ -98,20 +99,4 @@ func packLayer(ctx context.Context, root *transfer.Root, w io.Writer, o transfer
 	}
 	defer src.Close()
 	return src.PackLayer(ctx, w, o)
-}
-
-// write gives f standard output, or the file, which appears when f has succeeded.
-func (o *exportOptions) write(a *app, f func(io.Writer) error) error {
-	if o.output == "" {
-		return f(a.stdout)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(o.output), ".stack-export-")
-	if err != nil {
-		return fmt.Errorf("cannot export: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	if err := errors.Join(f(tmp), tmp.Close()); err != nil {
-		return fmt.Errorf("cannot export: %w", err)
-	}
-	return os.Rename(tmp.Name(), o.output)
 }

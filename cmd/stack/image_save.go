@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 
 	"github.com/spf13/cobra"
 )
@@ -32,19 +30,8 @@ func runImageSave(ctx context.Context, a *app, output string, names []string) er
 	for i, name := range names {
 		names[i] = absoluteImage(name)
 	}
-	if output == "" {
-		if isTerminal(a.stdout) {
-			return errors.New("cannot write an archive to a terminal: use --output, or redirect standard output")
-		}
-		return store.Save(ctx, names, a.stdout)
+	if output == "" && isTerminal(a.stdout) {
+		return errors.New("cannot write an archive to a terminal: use --output, or redirect standard output")
 	}
-	f, err := os.CreateTemp(filepath.Dir(output), ".save-")
-	if err != nil {
-		return fmt.Errorf("cannot save images: %w", err)
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(store.Save(ctx, names, f), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), output)
+	return a.writeOutput(output, func(w io.Writer) error { return store.Save(ctx, names, w) })
 }
