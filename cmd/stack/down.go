@@ -13,6 +13,7 @@ import (
 
 func newDown(a *app) *cobra.Command {
 	c := scheduler.Command{Verb: scheduler.VerbDown}
+	var rmi string
 	cmd := &cobra.Command{
 		Use:   "down [SERVICE...]",
 		Short: "Stop and remove containers and networks",
@@ -22,14 +23,22 @@ func newDown(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			images, err := a.imagesToGo(cmd.Context(), s, rmi, args)
+			if err != nil {
+				return err
+			}
 			c.Profiles = a.downProfiles(cmd.Context(), s)
-			return runDown(cmd.Context(), a, s, c)
+			c.RemoveOrphans = c.RemoveOrphans || a.turnedOn("COMPOSE_REMOVE_ORPHANS")
+			if err := runDown(cmd.Context(), a, s, c); err != nil {
+				return err
+			}
+			return a.removeImages(cmd.Context(), images)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&c.Volumes, "volumes", "v", false, "also remove the project's named and anonymous volumes")
 	f.BoolVar(&c.RemoveOrphans, "remove-orphans", false, "also remove containers of services not in the file")
-	f.String("rmi", "", "also remove images: all or local")
+	f.StringVar(&rmi, "rmi", "", "also remove the images of services: all, or local, which have no name in the file")
 	timeoutFlag(cmd, &c)
 	return cmd
 }
