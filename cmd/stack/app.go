@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +62,24 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.BoolVar(&a.compatible, "compatibility", false, "accepted for compatibility")
 	f.MarkHidden("parallel")
 	f.MarkHidden("compatibility")
+}
+
+// checkGlobals completes the flags that every verb has from the environment and refuses
+// words that they do not know.
+func (a *app) checkGlobals() error {
+	if a.ansi == "auto" {
+		a.ansi = cmp.Or(a.getenv("COMPOSE_ANSI"), a.ansi)
+	}
+	if a.progress == "auto" {
+		a.progress = cmp.Or(a.getenv("COMPOSE_PROGRESS"), a.progress)
+	}
+	return errors.Join(oneOf("ansi", a.ansi, "never", "always", "auto"), oneOf("progress", a.progress, "auto", "tty", "plain", "json", "quiet"))
+}
+
+// turnedOn reads a variable of the environment that is a boolean.
+func (a *app) turnedOn(name string) bool {
+	on, _ := strconv.ParseBool(a.getenv(name))
+	return on
 }
 
 func (a *app) specOptions() spec.Options {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -136,10 +137,8 @@ func (a *app) build(ctx context.Context, st *spec.Stack, services []string, o sc
 
 func (a *app) builder(quiet bool) *scheduler.Builder {
 	mode := a.progress
-	for _, name := range []string{"COMPOSE_PROGRESS", "BUILDKIT_PROGRESS"} {
-		if mode == "auto" && a.getenv(name) != "" {
-			mode = a.getenv(name)
-		}
+	if mode == "auto" {
+		mode = cmp.Or(a.getenv("BUILDKIT_PROGRESS"), mode)
 	}
 	if quiet {
 		mode = "quiet"

@@ -84,7 +84,9 @@ func runEvents(ctx context.Context, a *app, o *eventsOptions, services []string)
 func printEvent(w io.Writer, ev scheduler.Event, asJSON bool) error {
 	id := cmp.Or(ev.ID, ev.Name)
 	if ev.Error != "" {
-		ev.Attributes = maps.Clone(ev.Attributes)
+		if ev.Attributes = maps.Clone(ev.Attributes); ev.Attributes == nil {
+			ev.Attributes = map[string]string{}
+		}
 		ev.Attributes["error"] = ev.Error
 	}
 	if asJSON {

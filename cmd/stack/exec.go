@@ -33,6 +33,7 @@ func newExec(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false) // what follows the service is the program's
+	f.SetNormalizeFunc(olderNames)
 	o.ttyFlags.add(f)
 	f.BoolVarP(&o.detach, "detach", "d", false, "do not wait for the program")
 	f.StringArrayVarP(&o.env, "env", "e", nil, "KEY=VALUE for the program (repeatable)")

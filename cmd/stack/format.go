@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
+	"stack/netns"
 	"stack/runtime/external"
 	"stack/scheduler"
 )
@@ -16,13 +19,22 @@ func ago(d time.Duration) string { return scheduler.HumanDuration(d) }
 func portsText(i *scheduler.Instance) string {
 	var out []string
 	for _, p := range i.Ports {
-		host := "0.0.0.0"
-		if p.HostIP.IsValid() {
-			host = p.HostIP.String()
-		}
-		out = append(out, fmt.Sprintf("%s:%d->%d/%s", host, p.HostPort, p.Target, p.Protocol))
+		out = append(out, fmt.Sprintf("%s->%d/%s", address(p), p.Target, p.Protocol))
 	}
 	return strings.Join(out, ", ")
+}
+
+// hostIP is the address of this machine that a port is published at.
+func hostIP(p netns.Port) string {
+	if p.HostIP.IsValid() {
+		return p.HostIP.String()
+	}
+	return "0.0.0.0"
+}
+
+// address is where a port is published: 0.0.0.0:8080, or [::1]:8080.
+func address(p netns.Port) string {
+	return net.JoinHostPort(hostIP(p), strconv.Itoa(int(p.HostPort)))
 }
 
 // openness tells in a table of isolation that a running container does without.
@@ -56,7 +68,7 @@ type psEntry struct {
 	RunningFor                                        string
 	Ports                                             string
 	Publishers                                        []publisher
-	Labels                                            string
+	Labels, LocalVolumes, Mounts, Networks, Size      string
 	Error                                             string   `json:",omitempty"`
 	Warnings                                          []string `json:",omitempty"`
 	Restarts                                          int
@@ -64,10 +76,10 @@ type psEntry struct {
 	// Conditions tell since when it is started, healthy and ready, or why not.
 	Conditions []scheduler.InstanceCondition
 	// HostUserNS and Privileged tell of isolation that was given up.
-	HostUserNS bool `json:",omitempty"`
-	Privileged bool `json:",omitempty"`
+	HostUserNS bool   `json:",omitempty"`
+	Privileged bool   `json:",omitempty"`
+	NextRun    string `json:",omitempty"` // of a scheduled service, RFC 3339
 	// Runtime is the OCI runtime, unless it is the native one.
-	NextRun string `json:",omitempty"` // of a scheduled service, RFC 3339
 	Runtime string `json:",omitempty"`
 }
 
@@ -78,12 +90,16 @@ type publisher struct {
 	Protocol      string
 }
 
-func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
+// psRow is a container's row. IDs and commands are cut as in Docker Compose's, JSON too,
+// but for noTrunc.
+func psRow(s *scheduler.Store, i *scheduler.Instance, noTrunc bool) psEntry {
+	row := (&containerLsOptions{noTrunc: noTrunc}).row(scheduler.Container{Store: s, Instance: i})
 	e := psEntry{
-		ID: i.ID, Name: i.Name, Names: i.Name, Image: i.Image, Command: strings.Join(i.Command, " "),
-		Project: s.Project, Service: i.Service, State: i.Status(), Status: i.StatusText(time.Now()),
-		CreatedAt: i.Created.Format(time.RFC3339), Created: i.Created.Unix(), RunningFor: ago(time.Since(i.Created)) + " ago",
+		ID: row.ID, Name: i.Name, Names: i.Name, Image: i.Image, Command: row.Command,
+		Project: s.Project, Service: i.Service, State: row.State, Status: row.Status,
+		CreatedAt: row.CreatedAt, Created: i.Created.Unix(), RunningFor: row.RunningFor,
 		Ports: portsText(i), Publishers: []publisher{}, Error: i.Error, Warnings: i.Warnings, Restarts: i.Restarts,
+		Labels: row.Labels, LocalVolumes: row.LocalVolumes, Mounts: row.Mounts, Networks: row.Networks, Size: "0B",
 		HostUserNS: i.HostUserNS, Privileged: i.Privileged, Runtime: i.Runtime, Conditions: i.Conditions(),
 	}
 	if i.Health != scheduler.HealthNone {
@@ -93,16 +109,7 @@ func psRow(s *scheduler.Store, i *scheduler.Instance) psEntry {
 		e.ExitCode, e.OOMKilled = i.Exit.Code, i.Exit.OOMKilled
 	}
 	for _, p := range i.Ports {
-		url := "0.0.0.0"
-		if p.HostIP.IsValid() {
-			url = p.HostIP.String()
-		}
-		e.Publishers = append(e.Publishers, publisher{url, p.Target, p.HostPort, p.Protocol})
+		e.Publishers = append(e.Publishers, publisher{hostIP(p), p.Target, p.HostPort, p.Protocol})
 	}
-	var labels []string
-	for k, v := range i.Labels {
-		labels = append(labels, k+"="+v)
-	}
-	e.Labels = strings.Join(labels, ",")
 	return e
 }

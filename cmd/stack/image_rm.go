@@ -56,8 +56,12 @@ func (a *app) removeImage(ctx context.Context, store *image.Store, name string, 
 	return nil
 }
 
-// byID says whether name is the beginning of the image's digest.
+// byID says whether name found the image as the beginning of its digest, not as its
+// reference: an image may be called "cafe".
 func byID(rec image.Record, name string) bool {
+	if full, ok := image.Complete(name); ok && full == rec.Image.Ref {
+		return false
+	}
 	hex := strings.TrimPrefix(rec.Image.Digest, "sha256:")
 	return name != "" && strings.HasPrefix(hex, strings.TrimPrefix(name, "sha256:"))
 }

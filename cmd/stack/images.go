@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docker/go-units"
@@ -112,7 +113,8 @@ func printDigests(a *app, used []usedImage) error {
 	for _, u := range used {
 		if !seen[u.ID] {
 			seen[u.ID] = true
-			fmt.Fprintln(a.stdout, u.ID)
+			_, hex, _ := strings.Cut(u.ID, ":")
+			fmt.Fprintln(a.stdout, hex)
 		}
 	}
 	return nil

@@ -19,9 +19,10 @@ import (
 func newStart(a *app) *cobra.Command {
 	c := scheduler.Command{Verb: scheduler.VerbStart}
 	cmd := lifecycle(a, "start [SERVICE...]", "Start services", &c)
-	f := cmd.Flags()
-	f.BoolVar(&c.Wait, "wait", false, "wait until services are running or healthy")
-	f.DurationVar(&c.WaitTimeout, "wait-timeout", 0, "how long --wait waits")
+	cmd.Flags().BoolVar(&c.Wait, "wait", false, "wait until services are running or healthy")
+	var seconds int
+	cmd.Flags().IntVar(&seconds, "wait-timeout", 0, "seconds --wait waits at most")
+	cmd.PreRun = func(*cobra.Command, []string) { c.WaitTimeout = time.Duration(seconds) * time.Second }
 	return cmd
 }
 
@@ -62,6 +63,7 @@ func lifecycle(a *app, use, short string, c *scheduler.Command) *cobra.Command {
 		Use: use, Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.Services = args
+			c.RemoveOrphans = c.RemoveOrphans || c.Verb == scheduler.VerbKill && a.turnedOn("COMPOSE_REMOVE_ORPHANS")
 			return a.command(cmd.Context(), *c)
 		},
 	}

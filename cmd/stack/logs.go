@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,6 +42,9 @@ func newLogs(a *app) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, a *app, o *logsOptions, services []string) error {
+	if o.index > 0 && len(services) != 1 {
+		return errors.New("--index is about the replicas of one service: name it")
+	}
 	s, err := a.storeWith(ctx, services)
 	if err != nil {
 		return err
@@ -112,9 +116,11 @@ func (o *logsOptions) read(now time.Time) (log.ReadOptions, error) {
 		if err != nil {
 			return r, fmt.Errorf("cannot read --tail %q: want a number or all", o.tail)
 		}
-		r.Tail = n
-		if n == 0 {
+		switch {
+		case n == 0:
 			r.Tail = -1
+		case n > 0: // fewer than none are all, as with Docker
+			r.Tail = n
 		}
 	}
 	var err error

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net/netip"
 	"testing"
 
+	"stack/netns"
 	"stack/scheduler"
 )
 
@@ -15,5 +17,14 @@ func TestStatusCount(t *testing.T) {
 	}
 	if got := statusCount(nil); got != "" {
 		t.Errorf("nothing: %q", got)
+	}
+}
+
+func TestPortsText(t *testing.T) {
+	i := &scheduler.Instance{Ports: []netns.Port{
+		{HostIP: netip.MustParseAddr("::1"), HostPort: 8080, Target: 80, Protocol: "tcp"}, {HostPort: 53, Target: 53, Protocol: "udp"},
+	}}
+	if got, want := portsText(i), "[::1]:8080->80/tcp, 0.0.0.0:53->53/udp"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -70,7 +70,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 130
 	default:
-		fmt.Fprintf(a.stderr, "stack: %v\n", err)
+		fmt.Fprintf(a.stderr, "stack: %s\n", plainLines(err.Error())) // a registry's or a program's words may be in it
 		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 			fmt.Fprintf(a.stderr, "  root may: %s\n", withSudo(os.Args))
 		}
@@ -89,6 +89,9 @@ func newRoot(a *app) *cobra.Command {
 			return cmd.Help()
 		},
 	}
+	root.Version = version // --version, -v
+	root.SetVersionTemplate("stack version {{.Version}}\n")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkGlobals() }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true

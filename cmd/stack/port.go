@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -59,11 +58,7 @@ func publishedAt(i *scheduler.Instance, target uint16, protocol string) (string,
 	var all []string
 	for _, p := range i.Ports {
 		if p.Target == target && p.Protocol == protocol {
-			host := "0.0.0.0"
-			if p.HostIP.IsValid() {
-				host = p.HostIP.String()
-			}
-			return net.JoinHostPort(host, strconv.Itoa(int(p.HostPort))), nil
+			return address(p), nil
 		}
 		all = append(all, fmt.Sprintf("%d/%s", p.Target, p.Protocol))
 	}

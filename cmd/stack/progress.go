@@ -19,9 +19,6 @@ type progress struct {
 
 func newProgress(a *app) *progress {
 	p := &progress{a: a, mode: a.progress, color: a.colors(a.stderr)}
-	if p.mode == "auto" && a.getenv("COMPOSE_PROGRESS") != "" {
-		p.mode = a.getenv("COMPOSE_PROGRESS")
-	}
 	if p.mode == "tty" || p.mode == "auto" && p.color && !a.plain {
 		p.board = newBoard(a.stderr, p.color)
 	}
@@ -34,7 +31,7 @@ func (p *progress) show(r scheduler.Reply) {
 	case p.mode == "json":
 		json.NewEncoder(p.a.stderr).Encode(r)
 	case r.Warning != "":
-		fmt.Fprintln(p.a.stderr, paint(p.color, yellow, "warning: "+r.Warning))
+		fmt.Fprintln(p.a.stderr, paint(p.color, yellow, "warning: "+plainLines(r.Warning)))
 	case p.mode == "quiet" || r.Event == nil || r.Event.Progress == "":
 	case p.board != nil:
 		p.board.show(r.Event)

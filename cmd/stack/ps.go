@@ -50,45 +50,49 @@ func newPs(a *app) *cobra.Command {
 }
 
 func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
-	s, err := a.store(ctx)
+	filter, err := parseFilters(o.filter, "status")
 	if err != nil {
 		return err
 	}
-	all, err := s.Current(time.Now())
+	o.status = append(o.status, filter["status"]...)
+	s, all, err := a.psContainers(ctx, services)
 	if err != nil {
 		return err
-	}
-	for _, f := range o.filter {
-		k, v, ok := strings.Cut(f, "=")
-		if !ok || k != "status" {
-			return fmt.Errorf("unknown filter %q: only status=… is known", f)
-		}
-		o.status = append(o.status, v)
 	}
 	if o.next, err = s.NextRuns(time.Now()); err != nil {
 		return err
 	}
-	shown, err := o.choose(s, all, services)
-	if err != nil {
-		return err
-	}
+	shown := o.choose(s, all, services)
 	if err := o.print(a.stdout, s, shown); err != nil || o.quiet || o.services || o.format != "table" {
 		return err
 	}
 	return a.notes(s, services)
 }
 
-// choose applies the selection; naming a service that never existed is an error.
-func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, services []string) ([]*scheduler.Instance, error) {
-	for _, name := range services {
-		if !slices.ContainsFunc(all, func(i *scheduler.Instance) bool { return i.Service == name }) && !s.Declares(name) {
-			return nil, s.NoService(name)
-		}
+// psContainers are the project's; naming a service that never existed is an error.
+func (a *app) psContainers(ctx context.Context, services []string) (*scheduler.Store, []*scheduler.Instance, error) {
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
+	all, err := s.Current(time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	unseen := slices.DeleteFunc(slices.Clone(services), func(name string) bool {
+		return slices.ContainsFunc(all, func(i *scheduler.Instance) bool { return i.Service == name })
+	})
+	return s, all, a.known(ctx, s, all, unseen)
+}
+
+// choose applies the selection.
+func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, services []string) []*scheduler.Instance {
 	return slices.DeleteFunc(slices.Clone(all), func(i *scheduler.Instance) bool {
 		status := i.Status()
 		switch {
 		case len(services) > 0 && !slices.Contains(services, i.Service):
+			return true
+		case !o.orphans && !s.Declares(i.Service):
 			return true
 		case len(o.status) > 0:
 			return !slices.Contains(o.status, status)
@@ -99,7 +103,7 @@ func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, servic
 			return false // it waits for its time
 		}
 		return status == "exited" || status == "created" || i.OneOff && status != "running" || i.Hook != nil
-	}), nil
+	})
 }
 
 func (o *psOptions) print(w io.Writer, s *scheduler.Store, shown []*scheduler.Instance) error {
@@ -152,7 +156,7 @@ func (o *psOptions) table(w io.Writer, shown []*scheduler.Instance) error {
 
 // row is psRow with when a scheduled one runs next.
 func (o *psOptions) row(s *scheduler.Store, i *scheduler.Instance) psEntry {
-	row := psRow(s, i)
+	row := psRow(s, i, o.noTrunc)
 	if next, ok := o.next[i.Service]; ok && !i.OneOff {
 		row.NextRun = next.Format(time.RFC3339)
 		row.Status += o.nextRun(i)

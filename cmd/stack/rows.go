@@ -113,6 +113,15 @@ func plain(s string) string {
 	}, s)
 }
 
+// plainLines is plain for text of several lines.
+func plainLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = plain(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // unescape reads \t and \n as people write them in a shell's quotes.
 func unescape(s string) string {
 	return strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(s)

@@ -43,6 +43,7 @@ func newRun(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false) // what follows the service is the program's
+	f.SetNormalizeFunc(olderNames)
 	o.ttyFlags.add(f)
 	r := &o.run
 	f.BoolVarP(&o.detach, "detach", "d", false, "print the container's name and do not wait")
@@ -81,6 +82,7 @@ func runRun(ctx context.Context, a *app, o *runOptions, service string, args []s
 	if o.cmd.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
+	orphans(st, &o.cmd)
 	if err := a.preflight(ctx, replaced(st, o.run.Apply(st.Services[service])), []string{service}, o.cmd); err != nil {
 		return err
 	}

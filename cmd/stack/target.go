@@ -53,18 +53,13 @@ func (a *app) running(ctx context.Context, service string, index int) (*schedule
 	return s, i, err
 }
 
-// storeWith is the project's store, if the recorded stack has the services.
+// storeWith is the project's store, if the recorded stack or the file has the services.
 func (a *app) storeWith(ctx context.Context, services []string) (*scheduler.Store, error) {
 	s, err := a.store(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range services {
-		if !s.Declares(name) {
-			return nil, s.NoService(name)
-		}
-	}
-	return s, nil
+	return s, a.known(ctx, s, nil, services)
 }
 
 // current are the project's store and containers, if services are known.

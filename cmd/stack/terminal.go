@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -23,6 +24,17 @@ func (t *ttyFlags) add(f *pflag.FlagSet) {
 	f.BoolVarP(&t.interactive, "interactive", "i", true, "keep standard input open")
 	f.BoolVarP(&t.terminal, "tty", "t", false, "a terminal even where this is none (the default where it is one)")
 	f.BoolVarP(&t.noTerminal, "no-tty", "T", false, "no terminal")
+}
+
+// olderNames are what versions of Docker Compose call some flags of exec and run.
+func olderNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "no-TTY":
+		name = "no-tty"
+	case "volumes", "labels":
+		name = strings.TrimSuffix(name, "s")
+	}
+	return pflag.NormalizedName(name)
 }
 
 // wanted decides; a terminal needs one on this side to type into.

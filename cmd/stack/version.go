@@ -15,6 +15,9 @@ func newVersion(a *app) *cobra.Command {
 		Short: "Show the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := oneOf("format", format, "pretty", "json"); err != nil {
+				return err
+			}
 			switch {
 			case short:
 				fmt.Fprintln(a.stdout, version)
@@ -27,6 +30,6 @@ func newVersion(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&short, "short", false, "only the number")
-	cmd.Flags().StringVar(&format, "format", "pretty", "pretty or json")
+	cmd.Flags().StringVarP(&format, "format", "f", "pretty", "pretty or json")
 	return cmd
 }
