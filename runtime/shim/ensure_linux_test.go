@@ -175,6 +175,7 @@ func TestDetached(t *testing.T) {
 	}
 	s.run("a", "grep SigIgn /proc/self/status; umask")
 	s.exit("a")
+	s.awaitText("a", "0022\n") // the record does not wait for the log
 	// Signals from 32 on are the C library's: whoever started the tests may have
 	// them ignored, and no Go program can change that.
 	if got := s.text("a", "stdout"); !regexp.MustCompile(`^SigIgn:\t[0-9a-f]{8}[08]0000000\n0022\n$`).MatchString(got) {
