@@ -129,14 +129,6 @@ func inheritCPUs(parent, dir string) {
 	}
 }
 
-// RemoveCgroup removes the cgroups at path that a killed shim left, and those
-// above that are empty.
-func RemoveCgroup(path string) {
-	for _, h := range hierarchies() {
-		removeCgroup(h.mount, path)
-	}
-}
-
 // LeaveCgroup moves this process up, out of the cgroups at path, and removes
 // them.
 func LeaveCgroup(path string) {

@@ -66,7 +66,8 @@ func Create(path string, res *specs.LinuxResources) (*Group, []string, error) {
 
 // CreateDetached makes a group without limits that on a hybrid machine also
 // leads out of the unified tree's group, where systemd looks for the processes
-// of a scope that ends. Dir is not nil then. It is meant for the shim.
+// of a scope that ends. Dir is not nil then, as on version 2: it is for the tests of
+// that way into a group.
 func CreateDetached(path string) (*Group, error) {
 	h, err := machine()
 	if err != nil {

@@ -49,12 +49,12 @@ func project(t testing.TB) string {
 	p := fmt.Sprintf("%s/test-%d-%s", home, os.Getpid(), strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")))
 	t.Cleanup(func() {
 		if t.Failed() {
-			_ = h.RemoveAll(p)
+			_ = h.removeAll(p)
 		}
 		for _, dir := range h.group(p, true).tree.dirs() {
 			if exists(dir) {
 				t.Errorf("%s is left", dir)
-				_ = h.RemoveAll(p)
+				_ = h.removeAll(p)
 			}
 		}
 	})
@@ -182,3 +182,12 @@ func loopDevice(t testing.TB) (path string, number uint64) {
 }
 
 func statistics(g *Group) (runtime.Stats, error) { return metrics.Read(g.Paths()) }
+
+// removeAll kills what is below a path in any hierarchy and removes its groups.
+func (h *Host) removeAll(path string) error {
+	g := h.group(path, true)
+	if err := g.Kill(); err != nil {
+		return err
+	}
+	return g.Delete()
+}

@@ -31,14 +31,14 @@ func TestInternalProcesses(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "holds 1 processes itself") {
 		t.Errorf("error is %v", err)
 	}
-	if got, err := List(p + "/busy"); err != nil || len(got) > 0 {
+	if got, err := subgroups(g.tree.cloneDir()); err != nil || len(got) > 0 {
 		t.Errorf("left: %v, %v", got, err)
 	}
 	check(t, g.Kill())
 	if _, _, err := nested.Create("/stack/web/x", nil); err != nil {
 		t.Errorf("after they are gone: %v", err)
 	}
-	check(t, nested.RemoveAll("/stack/web"))
+	check(t, nested.removeAll("/stack/web"))
 	check(t, g.Delete())
 }
 

@@ -212,11 +212,10 @@ func TestIDMappedBinds(t *testing.T) {
 	os.Chown(home, 1234, 1235)
 	os.Chown(filepath.Join(home, "file"), 1234, 1235)
 	os.Chown(filepath.Join(volume, "sub"), 70, 71)
-	user := specs.User{UID: 33, GID: 33}
 	c.setup.Mounts = []specs.Mount{
 		{
 			Destination: "/home", Source: home, Options: []string{"rbind"},
-			UIDMappings: BindMapping(user, c.setup.UIDs, 1234), GIDMappings: BindGroupMapping(user, c.setup.GIDs, 1235),
+			UIDMappings: ownedBy(1234, 33, c.setup.UIDs), GIDMappings: ownedBy(1235, 33, c.setup.GIDs),
 		},
 		{Destination: "/volume", Source: volume, Options: []string{"rbind", "idmap"}},
 		// A mount point that is missing inside an id-mapped volume is made by
@@ -242,6 +241,17 @@ func TestIDMappedBinds(t *testing.T) {
 	}
 	if st := hostStat(t, filepath.Join(volume, "new")); st.Uid != 0 {
 		t.Errorf("a mount point in a volume belongs to %d on disk", st.Uid)
+	}
+}
+
+// ownedBy shows an id on disk as that of a user of the container, and the ids of the
+// container's one range as themselves but for his.
+func ownedBy(disk, user uint32, ids []specs.LinuxIDMapping) []specs.LinuxIDMapping {
+	first, size := ids[0].HostID, ids[0].Size
+	return []specs.LinuxIDMapping{
+		{ContainerID: disk, HostID: first + user, Size: 1},
+		{ContainerID: first, HostID: first, Size: user},
+		{ContainerID: first + user + 1, HostID: first + user + 1, Size: size - user - 1},
 	}
 }
 

@@ -119,9 +119,6 @@ func (s *Script) Call(do string, nr uintptr, args ...Arg) Call {
 // Into stores the result, an errno as its negative.
 func (c Call) Into(v Slot) Call { c.s.result = Addr(v); return c }
 
-// IntoData stores the result as 8 bytes at a.
-func (c Call) IntoData(a Addr) Call { c.s.result = a; return c }
-
 // Allow lets the script go on after these errnos; at most four.
 func (c Call) Allow(errnos ...syscall.Errno) Call {
 	for _, e := range errnos {
