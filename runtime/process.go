@@ -28,6 +28,3 @@ func (p Process) Wait() (Exit, error) {
 	}
 	return exit, nil
 }
-
-// Kill sends a signal to the process.
-func (p Process) Kill(sig syscall.Signal) error { return syscall.Kill(p.Pid, sig) }

@@ -177,7 +177,7 @@ type Exec struct {
 // Process is a running process made by Exec.
 type Process struct {
 	Pid     int
-	PidFD   *os.File
+	PidFD   *os.File // refers to Pid; Wait closes it
 	Console *os.File // master of its terminal, or nil
 	// Proxy is the caller's child that ends as the process does, where that is none
 	// itself; else 0.
