@@ -37,7 +37,7 @@ type Builder struct {
 	// Out gets the progress, as Progress says: auto, tty, plain, json or quiet.
 	Out      io.Writer
 	Progress string
-	Color    bool
+	Terminal bool
 }
 
 // BuildOptions are what a command says beside the file.
@@ -57,7 +57,7 @@ type BuildOptions struct {
 // error of a failed build has the place in the Dockerfile; what its steps printed
 // went to Out.
 func (b *Builder) Build(ctx context.Context, p *types.Project, services []string, o BuildOptions) (map[string]string, error) {
-	job := build.Job{Progress: b.Progress, Color: b.Color, Check: o.Check}
+	job := build.Job{Progress: b.Progress, Terminal: b.Terminal, Check: o.Check}
 	for _, name := range withBuildContexts(p, services) {
 		q, err := BuildRequest(p, name, o)
 		if err != nil {

@@ -244,7 +244,12 @@ func (a *app) colors(w io.Writer) bool {
 	case "never":
 		return false
 	}
-	return isTerminal(w) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+	return a.paintable(w) && a.getenv("NO_COLOR") == ""
+}
+
+// paintable says whether w is a terminal on which lines can be drawn over.
+func (a *app) paintable(w io.Writer) bool {
+	return isTerminal(w) && a.getenv("TERM") != "dumb" && a.ansi != "never"
 }
 
 func isTerminal(v any) bool {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"stack/runtime/image"
 	"stack/scheduler"
 )
 
@@ -20,12 +21,14 @@ type board struct {
 	fd    int
 	color bool
 	rows  []*boardRow
-	drawn int // rows on the screen now
+	drawn int // lines on the screen now
+	last  time.Time
 }
 
 type boardRow struct {
 	title, name, word string
 	note              string // a bar while it is under way
+	layers            []image.Progress
 	begun             time.Time
 	took              time.Duration
 	failed            bool
@@ -49,50 +52,73 @@ func (b *board) show(ev *scheduler.Event) {
 		b.rows = append(b.rows, &boardRow{title: name, name: ev.Name, begun: ev.Time})
 	}
 	r := b.rows[at]
-	r.word, r.took, r.failed = ev.Progress, ev.Time.Sub(r.begun), ev.Progress == "Error"
+	r.word, r.took, r.failed = ev.Progress, ev.Time.Sub(r.begun), ev.Progress == "Error" || ev.Progress == "Interrupted"
 	b.draw()
 }
 
-// note changes what stands beside a row that is there.
-func (b *board) note(title, name, note string) {
+// note changes what stands beside a row that is there, and the layers below it.
+func (b *board) note(title, name, note string, layers []image.Progress) {
 	for _, r := range b.rows {
 		if r.title == title && r.name == name {
-			r.note, r.took = note, time.Since(r.begun)
+			r.note, r.layers, r.took = note, layers, time.Since(r.begun)
 		}
 	}
+	if time.Since(b.last) >= frameTime { // what is left out, the next word draws
+		b.draw()
+	}
 }
+
+// frameTime is the least time between two pictures of what is under way.
+const frameTime = 80 * time.Millisecond
 
 // done reports whether the row's word is final.
 func (r *boardRow) done() bool { return !strings.HasSuffix(r.word, "ing") }
 
-// draw rewrites the rows. What does not fit the screen is counted, not shown: the
-// rows still at work and the newest come first.
+// draw rewrites the rows in one go, each over what was there.
 func (b *board) draw() {
 	width, height, err := term.GetSize(b.fd)
 	if err != nil || width < 20 || height < 5 {
 		width, height = 80, 24
 	}
+	lines := b.lines(width, height-2)
+	var out strings.Builder
+	if b.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
+	}
+	for _, l := range lines {
+		out.WriteString("\r" + l + "\x1b[K\n")
+	}
+	out.WriteString("\x1b[J")
+	b.drawn, b.last = len(lines), time.Now()
+	io.WriteString(b.w, out.String())
+}
+
+// lines are what is on the screen: a head and at most so many others. What does not
+// fit is counted, not shown: the rows still at work and the newest come first, then
+// their layers.
+func (b *board) lines(width, most int) []string {
 	done := 0
 	for _, r := range b.rows {
 		if r.done() {
 			done++
 		}
 	}
-	shown := b.fit(height - 2)
-	var out strings.Builder
-	if b.drawn > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
-	}
+	shown := b.fit(most)
 	head := fmt.Sprintf("[+] %d/%d", done, len(b.rows))
 	if hidden := len(b.rows) - len(shown); hidden > 0 {
 		head += fmt.Sprintf(" (%d not shown)", hidden)
 	}
-	out.WriteString("\r\x1b[J" + head + "\n")
+	out := []string{head}
+	room := most - len(shown)
 	for _, r := range shown {
-		out.WriteString(r.text(width, b.color) + "\n")
+		out = append(out, r.text(width, b.color))
+		if !r.done() {
+			layers := layerLines(r.layers, width, room)
+			room -= len(layers)
+			out = append(out, layers...)
+		}
 	}
-	b.drawn = len(shown) + 1
-	io.WriteString(b.w, out.String())
+	return out
 }
 
 func (b *board) fit(most int) []*boardRow {

@@ -145,7 +145,7 @@ func (a *app) builder(quiet bool) *scheduler.Builder {
 	}
 	return &scheduler.Builder{
 		Layout: a.layout, Version: version, Settings: a.settingsFile(), Credentials: a.credentialsFile(),
-		Out: a.stdout, Progress: mode, Color: a.colors(a.stdout),
+		Out: a.stdout, Progress: mode, Terminal: a.paintable(a.stdout),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ const parallelImages = 3
 type imageTransfer struct {
 	mu sync.Mutex
 	p  *progress
-	// layers are the latest news of each image's layers.
-	layers map[string]map[string]image.Progress
+	// layers are the latest news of each image's layers, in the order of the first.
+	layers map[string][]image.Progress
 }
 
 func newImageTransfer(a *app, quiet bool) *imageTransfer {
@@ -30,7 +31,7 @@ func newImageTransfer(a *app, quiet bool) *imageTransfer {
 	if quiet {
 		p.mode, p.board = "quiet", nil
 	}
-	return &imageTransfer{p: p, layers: map[string]map[string]image.Progress{}}
+	return &imageTransfer{p: p, layers: map[string][]image.Progress{}}
 }
 
 // say tells what became of an image; note is added behind the word.
@@ -45,25 +46,26 @@ func (t *imageTransfer) say(name, word, note string) {
 		ev.Progress, ev.Error = word, note
 	}
 	if t.p.board != nil {
-		t.p.board.note("Image", name, "")
+		t.p.board.note("Image", name, "", nil)
 	}
 	t.p.show(scheduler.Reply{Event: ev})
 }
 
-// layer is told of an image's layers: a bar on a terminal, JSON for programs,
+// layer is told of an image's layers: bars on a terminal, JSON for programs,
 // nothing in plain lines.
 func (t *imageTransfer) layer(name string) func(image.Progress) {
 	return func(now image.Progress) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.layers[name] == nil {
-			t.layers[name] = map[string]image.Progress{}
+		at := slices.IndexFunc(t.layers[name], func(l image.Progress) bool { return l.Layer == now.Layer })
+		if at < 0 {
+			t.layers[name] = append(t.layers[name], now)
+		} else {
+			t.layers[name][at] = now
 		}
-		t.layers[name][now.Layer] = now
 		switch {
 		case t.p.board != nil:
-			t.p.board.note("Image", name, bar(t.layers[name]))
-			t.p.board.draw()
+			t.p.board.note("Image", name, bar(t.layers[name]), t.layers[name])
 		case t.p.mode == "json":
 			t.p.show(scheduler.Reply{Event: &scheduler.Event{
 				Time: time.Now(), Type: "layer", Name: name, ID: now.Layer, Progress: now.Status,
@@ -74,8 +76,7 @@ func (t *imageTransfer) layer(name string) func(image.Progress) {
 }
 
 // bar sums an image's layers up: fetched in the first half, unpacked in the second.
-func bar(layers map[string]image.Progress) string {
-	const width = 20
+func bar(layers []image.Progress) string {
 	var have, total int64
 	for _, l := range layers {
 		total += 2 * l.Total
@@ -94,14 +95,7 @@ func bar(layers map[string]image.Progress) string {
 	if total == 0 {
 		return ""
 	}
-	full := make([]byte, width)
-	for i := range full {
-		full[i] = ' '
-		if int64(i) < have*width/total {
-			full[i] = '='
-		}
-	}
-	return fmt.Sprintf("[%s] %s", full, size(uint64(total/2)))
+	return fmt.Sprintf("[%s] %s", gauge(have, total), size(uint64(total/2)))
 }
 
 // each runs a transfer for every name, some at a time. All are tried, and all
@@ -112,7 +106,11 @@ func (t *imageTransfer) each(ctx context.Context, names []string, do func(ctx co
 	errs := make([]error, len(names))
 	for i, name := range names {
 		g.Go(func() error {
-			if errs[i] = do(ctx, name); errs[i] != nil {
+			switch errs[i] = do(ctx, name); {
+			case errs[i] == nil:
+			case ctx.Err() != nil:
+				t.say(name, "Interrupted", "")
+			default:
 				t.say(name, "Error", errs[i].Error())
 			}
 			return nil

@@ -19,7 +19,7 @@ type progress struct {
 
 func newProgress(a *app) *progress {
 	p := &progress{a: a, mode: a.progress, color: a.colors(a.stderr)}
-	if p.mode == "tty" || p.mode == "auto" && p.color && !a.plain {
+	if p.mode == "tty" || p.mode == "auto" && a.paintable(a.stderr) && !a.plain {
 		p.board = newBoard(a.stderr, p.color)
 	}
 	return p
@@ -50,7 +50,7 @@ func title(s string) string {
 
 func progressColor(word string) string {
 	switch {
-	case word == "Error":
+	case word == "Error", word == "Interrupted":
 		return red
 	case strings.HasSuffix(word, "ing"):
 		return blue

@@ -43,8 +43,8 @@ type Job struct {
 	Images  []Request
 	// Progress is auto, tty, plain, json or quiet.
 	Progress string
-	// Color is false for a terminal that must not get escape sequences.
-	Color bool
+	// Terminal says that Progress may be drawn in place; NO_COLOR has a say in how.
+	Terminal bool
 	// Check only looks for faults in the Dockerfiles.
 	Check bool
 	// Prune removes from the cache instead of building.

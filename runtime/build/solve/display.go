@@ -32,7 +32,7 @@ func newDisplay(out *os.File, job build.Job) (*display, error) {
 	if mode == "" {
 		return nil, fmt.Errorf("cannot show progress as %q: want auto, tty, plain, json or quiet", job.Progress)
 	}
-	if mode == progressui.AutoMode && !job.Color {
+	if mode == progressui.AutoMode && !job.Terminal {
 		mode = progressui.PlainMode
 	}
 	ui, err := progressui.NewDisplay(out, mode)
