@@ -104,6 +104,9 @@ type RootFS struct {
 	// Upper and Work are directories on one file system, made by the runtime if
 	// absent. Empty Upper with Lowers set makes the root read-only.
 	Upper, Work string
+	// Size is what a disk can hold that a runtime makes for Upper, in bytes; 0 leaves it
+	// to the runtime. A directory is bounded by whoever owns it (package quota).
+	Size int64 `json:",omitempty"`
 	// Mapped says that Upper and Work hold the container's ids on disk, as the
 	// layers do, so that Upper can become a layer. Both lie in one directory.
 	Mapped bool

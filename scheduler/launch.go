@@ -13,6 +13,7 @@ import (
 	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
+	"stack/runtime/quota"
 	"stack/runtime/shim"
 	"stack/spec"
 )
@@ -102,7 +103,7 @@ type launch struct {
 // run goes from record to running program.
 func (l *launch) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		l.gather, l.clear, l.translate, l.volumes, l.reserve, l.open, l.create, l.publish, l.begin,
+		l.gather, l.clear, l.translate, l.volumes, l.bound, l.reserve, l.open, l.create, l.publish, l.begin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -205,6 +206,14 @@ func (l *launch) translate(ctx context.Context) error {
 	l.i.IDBase = idBase(l.out.Spec)
 	l.i.Runtime = l.out.Runtime
 	l.detail()
+	return nil
+}
+
+// bound limits what the writable layer may hold. A machine's is a disk of that size.
+func (l *launch) bound(context.Context) error {
+	if size := l.out.Root.Size; size > 0 && !isMachine(l.svc) {
+		return quota.Limit(l.c.Store.LayerDir(l.i.ID), size)
+	}
 	return nil
 }
 

@@ -39,6 +39,8 @@ type Machinery interface {
 	Vendors() *cdi.Registry
 	// Runtime says whether containers can be run with an OCI runtime.
 	Runtime(name string) error
+	// Quotas says whether what a container writes can be bounded.
+	Quotas() error
 	// Images are those of the store.
 	Images() ([]image.Record, error)
 }
@@ -60,6 +62,7 @@ func Preflight(ctx context.Context, st *spec.Stack, services []string, m Machine
 		p.containerName(svc)
 		p.platform(svc)
 		p.runtime(svc)
+		p.storage(svc)
 		p.health(svc)
 		p.image(svc)
 		p.binds(svc)

@@ -58,6 +58,26 @@ func (p *preflight) writable(program string) bool {
 	return err == nil && spec.Within(home, real) || spec.Within(home, program) || spec.Within(p.st.WorkingDir, program)
 }
 
+// storage sees that bounds of writable layers can be kept. A machine's is its disk.
+func (p *preflight) storage(svc types.ServiceConfig) {
+	if !isMachine(svc) {
+		p.bound(svc.StorageOpt, "services", svc.Name)
+	}
+	for n, h := range svc.PreStart {
+		p.bound(h.StorageOpt, "services", svc.Name, "pre_start", strconv.Itoa(n))
+	}
+}
+
+func (p *preflight) bound(options map[string]string, path ...string) {
+	size, err := storageSize(options)
+	if err == nil && size > 0 {
+		err = p.m.Quotas()
+	}
+	if err != nil {
+		p.say("storage", err.Error(), append(path, "storage_opt", "size")...)
+	}
+}
+
 // containerName sees that the command line does not ask for several of one name.
 func (p *preflight) containerName(svc types.ServiceConfig) {
 	if n := svc.GetScale(); svc.ContainerName != "" && n > 1 {

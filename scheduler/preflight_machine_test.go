@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"stack/runtime/image"
+	"stack/runtime/quota"
 	"stack/spec"
 )
 
@@ -156,5 +157,28 @@ func TestPreflightFindsRuntimes(t *testing.T) {
 	want := `5:14: no crun here [runtime]`
 	if got := preflightOf(t, &fakeMachine{runtimes: []string{"runc"}}, text); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestPreflightWantsQuotas(t *testing.T) {
+	text := `services:
+  a:
+    image: rootfs:/
+    storage_opt: {size: 1g}
+  machine:
+    image: rootfs:/
+    storage_opt: {size: 1g}
+    x-stack: {isolation: vm}
+  none: {image: "rootfs:/"}
+`
+	m := &fakeMachine{quotas: &quota.Error{Dir: "/s", Kind: "ext4"}}
+	want := `4:25: cannot bound what "/s" holds: its file system does not enforce project quotas: ` +
+		`this is ext4, which needs its features quota and project (tune2fs -O quota,project DEVICE, unmounted) and the mount option prjquota [storage]`
+	if got := preflightOf(t, m, text); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	m.quotas = nil
+	if got := preflightOf(t, m, text); got != "" {
+		t.Errorf("with quotas: %s", got)
 	}
 }

@@ -29,6 +29,7 @@ type fakeMachine struct {
 	vendors  []string
 	images   []image.Record
 	runtimes []string
+	quotas   error
 }
 
 func (m *fakeMachine) Runtime(name string) error {
@@ -69,6 +70,8 @@ func (m *fakeMachine) Neighbour(container string) (Peer, error) {
 	}
 	return Peer{Pid: 1, UserNS: "x", IDs: &IDRange{1000, 10}}, nil
 }
+
+func (m *fakeMachine) Quotas() error { return m.quotas }
 
 func (m *fakeMachine) Seccomp(file string) error {
 	_, err := os.Stat(file)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"stack/runtime/quota"
 	"stack/spec"
 )
 
@@ -118,7 +119,7 @@ func (s *Store) SaveInstance(i *Instance) error {
 // DeleteFiles removes the files of an instance: writable layer, state, log.
 // DeleteRecord follows: what is left after a crash is found by the record.
 func (s *Store) DeleteFiles(id string) error {
-	var errs []error
+	errs := []error{quota.Release(s.LayerDir(id))}
 	for _, p := range []string{s.LayerDir(id), s.InstanceDir(id)} {
 		errs = append(errs, os.RemoveAll(p))
 	}

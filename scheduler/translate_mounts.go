@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/go-units"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime"
@@ -19,7 +20,7 @@ const defaultShm = 64 << 20
 
 // root puts the image's layers together. The upper directory stays even where
 // the root is read-only: mount points are made in it.
-func (t *translator) root() error {
+func (t *translator) root() (err error) {
 	t.spec.Root.Readonly = t.s.ReadOnly
 	t.out.Root = runtime.RootFS{
 		Upper: path.Join(t.in.Layer, "upper"),
@@ -32,7 +33,21 @@ func (t *translator) root() error {
 		}
 		t.out.Root.Overlays = append(t.out.Root.Overlays, o)
 	}
-	return nil
+	t.out.Root.Size, err = storageSize(t.s.StorageOpt)
+	return err
+}
+
+// storageSize is what storage_opt lets a writable layer hold, 0 without bound.
+func storageSize(options map[string]string) (int64, error) {
+	text, ok := options["size"]
+	if !ok {
+		return 0, nil
+	}
+	size, err := units.RAMInBytes(text)
+	if err != nil || size <= 0 {
+		return 0, fmt.Errorf("cannot use storage_opt size %q: it is no size, such as 1g", text)
+	}
+	return size, nil
 }
 
 func (t *translator) mounts() (err error) {

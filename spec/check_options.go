@@ -25,15 +25,7 @@ func checkOptions(m *model, r *report) {
 		checkLogging(r, s.v.get("logging"))
 	}
 	for _, s := range m.enabled() {
-		s.v.get("storage_opt").each(func(name string, v *value) {
-			switch v.data.(type) {
-			case string, int, nil:
-				if v.kind == scalar {
-					return
-				}
-			}
-			r.add(v.at, "type", fmt.Sprintf("%s must be a string, not %s", name, v.describe()), "")
-		})
+		checkStorage(r, s.v.get("storage_opt"))
 	}
 }
 
@@ -47,6 +39,24 @@ func knownOptions(r *report, options *value, known ...string) {
 			hint = "known are " + strings.Join(known, ", ")
 		}
 		r.add(v.named(), "unsupported", fmt.Sprintf("driver option %q is not supported", name), hint)
+	})
+}
+
+// checkStorage: the writable layer has a size and nothing else.
+func checkStorage(r *report, options *value) {
+	knownOptions(r, options, "size")
+	options.each(func(name string, v *value) {
+		switch v.data.(type) {
+		case string, int, nil:
+			if v.kind != scalar {
+				break
+			}
+			if name == "size" {
+				checkSize(r, v, name)
+			}
+			return
+		}
+		r.add(v.at, "type", fmt.Sprintf("%s must be a string, not %s", name, v.describe()), "")
 	})
 }
 

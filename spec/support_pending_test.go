@@ -17,8 +17,8 @@ func neverHonoured() []string {
 		prefix("services.*.", "credential_spec", "isolation", "build.isolation", "cpu_count", "cpu_percent", "volumes.[].consistency"),
 		// Not in the specification, or of its first version.
 		prefix("services.*.", "net", "dockerfile", "log_driver", "log_opt", "volume_driver", "external_links"),
-		// What the machine's file systems and security modules would have to give.
-		prefix("services.*.", "storage_opt", "volumes.[].bind.selinux"),
+		// What the machine's security modules would have to give.
+		prefix("services.*.", "volumes.[].bind.selinux"),
 		// RUN --mount says it.
 		prefix("services.*.build.secrets.[].", "uid", "gid", "mode"),
 		// Options of device drivers, which are plug-ins of a daemon.

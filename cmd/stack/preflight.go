@@ -17,6 +17,7 @@ import (
 	"stack/runtime/native/rootfs"
 	"stack/runtime/native/seccomp"
 	"stack/runtime/native/seccomp/profiles"
+	"stack/runtime/quota"
 	"stack/scheduler"
 	"stack/spec"
 )
@@ -58,6 +59,8 @@ type machinery struct {
 }
 
 func (machinery) Filesystem(kind string) error { return rootfs.Supports(kind) }
+
+func (m machinery) Quotas() error { return quota.Check(m.a.layout.Lib) }
 
 func (m machinery) Neighbour(container string) (scheduler.Peer, error) {
 	return m.a.neighbour(m.ctx, container)

@@ -1,23 +1,27 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"stack/runtime/quota"
 )
 
 // scriptCondition tells scripts what the machine can do.
 //
 //	exec:NAME  there is such a program
-//	idmap      the host's root file system can be id-mapped
+//	codes      the kernel keeps the exit codes of other processes' children (Linux 6.15)
 //	machines   virtual machines can be run
 //	registry   docker-registry and what goes with it is installed
 //	nginx      nginx is installed
 //	shop       the root file systems of examples/shop are at hand
 //	v1         cgroup v1, also hybrid
 //	realtime   with limits of real time
+//	quotas     scripts' state lies on a file system that enforces project quotas
 //	bfq        a loop device can have the I/O scheduler that knows weights
 func scriptCondition(t *testing.T, cond string) (bool, error) {
 	if name, ok := strings.CutPrefix(cond, "exec:"); ok {
@@ -25,8 +29,8 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 		return err == nil, nil
 	}
 	switch cond {
-	case "idmap":
-		return os.Getenv("STACK_TEST_NO_IDMAP") == "", nil
+	case "codes":
+		return keepsCodes()
 	case "machines":
 		return haveMachines(t)
 	case "registry":
@@ -39,6 +43,8 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 		return !present("/sys/fs/cgroup/cgroup.controllers"), nil
 	case "realtime":
 		return present("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"), nil
+	case "quotas":
+		return haveQuotas()
 	case "bfq":
 		names, _ := os.ReadFile("/sys/block/loop6/queue/scheduler")
 		return strings.Contains(string(names), "bfq"), nil
@@ -62,4 +68,26 @@ func havePrograms(names ...string) (bool, error) {
 func present(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// keepsCodes goes by the version: PIDFD_INFO_EXIT came with Linux 6.15.
+func keepsCodes() (bool, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return false, err
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(b), "%d.%d", &major, &minor); err != nil {
+		return false, fmt.Errorf("cannot read the kernel's version %q: %w", b, err)
+	}
+	return major > 6 || major == 6 && minor >= 15, nil
+}
+
+// haveQuotas asks the file system; STACK_TEST_QUOTA says that it must have them.
+func haveQuotas() (bool, error) {
+	err := quota.Check(os.TempDir())
+	if err != nil && (os.Getenv("STACK_TEST_QUOTA") != "" || !errors.Is(err, quota.ErrUnsupported)) {
+		return false, err
+	}
+	return err == nil, nil
 }

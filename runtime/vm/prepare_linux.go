@@ -2,6 +2,7 @@ package vm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (r *Runtime) prepare(ctx context.Context, b runtime.Bundle) (*prepared, err
 		p.warnings = append(p.warnings, warning)
 	}
 	if p.disk != "" {
-		if err := makeDisk(ctx, p.disk, ownerOf(b)); err != nil {
+		if err := makeDisk(ctx, p.disk, ownerOf(b), cmp.Or(b.Root.Size, diskSize)); err != nil {
 			return nil, err
 		}
 	}
@@ -118,12 +119,12 @@ func ownerOf(b runtime.Bundle) int {
 	return 0
 }
 
-// diskSize is what a disk can hold; it takes the room that was written.
+// diskSize is what a disk can hold when nobody says it; it takes the room that was written.
 const diskSize = 16 << 30
 
 // makeDisk makes an empty file system for what a machine writes, if there is none: it
 // outlives restarts.
-func makeDisk(ctx context.Context, path string, owner int) error {
+func makeDisk(ctx context.Context, path string, owner int, size int64) error {
 	if exists(path) {
 		return nil
 	}
@@ -136,7 +137,7 @@ func makeDisk(ctx context.Context, path string, owner int) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Truncate(diskSize), f.Chown(owner, owner), f.Close())
+	err = errors.Join(f.Truncate(size), f.Chown(owner, owner), f.Close())
 	if err != nil {
 		return err
 	}
