@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -149,27 +150,32 @@ func (t *translator) group(name string) (uint32, error) {
 	return uint32(gid), nil
 }
 
-func (t *translator) ulimits() error {
+func (t *translator) ulimits() (err error) {
+	t.spec.Process.Rlimits, err = rlimits(t.s.Ulimits)
+	return err
+}
+
+func rlimits(wanted map[string]*types.UlimitsConfig) (out []specs.POSIXRlimit, err error) {
 	known := []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 		"nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
-	for _, name := range slices.Sorted(maps.Keys(t.s.Ulimits)) {
-		u := t.s.Ulimits[name]
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		u := wanted[name]
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("ulimit %q is not known", name)
+			return nil, fmt.Errorf("ulimit %q is not known", name)
 		}
 		if u == nil {
-			return fmt.Errorf("ulimit %q has no value", name)
+			return nil, fmt.Errorf("ulimit %q has no value", name)
 		}
 		l := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: rlimit(u.Soft), Hard: rlimit(u.Hard)}
 		if u.Single != 0 {
 			l.Soft, l.Hard = rlimit(u.Single), rlimit(u.Single)
 		}
 		if l.Soft > l.Hard {
-			return fmt.Errorf("ulimit %q: soft limit %d is above the hard limit %d", name, u.Soft, u.Hard)
+			return nil, fmt.Errorf("ulimit %q: soft limit %d is above the hard limit %d", name, u.Soft, u.Hard)
 		}
-		t.spec.Process.Rlimits = append(t.spec.Process.Rlimits, l)
+		out = append(out, l)
 	}
-	return nil
+	return out, nil
 }
 
 // rlimit reads -1 as unlimited.

@@ -134,7 +134,7 @@ func startable(s *scheduler.Store, list []*scheduler.Instance, services []string
 
 // strictFlag adds --strict.
 func strictFlag(f *pflag.FlagSet, c *scheduler.Command) {
-	f.BoolVar(&c.Strict, "strict", false, "fail rather than give up the user namespace of a service whose mounts cannot be id-mapped")
+	f.BoolVar(&c.Strict, "strict", false, "fail rather than give up the user namespace of a service whose mounts cannot be id-mapped, or give less than its ulimits")
 }
 
 // timeoutFlag adds -t, seconds between the stop signal and the kill.

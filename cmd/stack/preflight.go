@@ -14,6 +14,7 @@ import (
 	"stack/runtime/cdi"
 	"stack/runtime/external"
 	"stack/runtime/image"
+	"stack/runtime/native"
 	"stack/runtime/native/rootfs"
 	"stack/runtime/native/seccomp"
 	"stack/runtime/native/seccomp/profiles"
@@ -44,6 +45,11 @@ func (a *app) preflight(ctx context.Context, st *spec.Stack, services []string, 
 	}
 	if c.Strict {
 		found = append(found, s.Unmappable(st, services)...)
+		low, err := scheduler.Unraisable(st, services, native.RefusedLimit)
+		if err != nil {
+			return err
+		}
+		found = append(found, low...)
 	}
 	if len(found) > 0 {
 		return found.Sorted()

@@ -21,6 +21,7 @@ import (
 //	shop       the root file systems of examples/shop are at hand
 //	v1         cgroup v1, also hybrid
 //	realtime   with limits of real time
+//	resource   this process has CAP_SYS_RESOURCE
 //	quotas     scripts' state lies on a file system that enforces project quotas
 //	bfq        a loop device can have the I/O scheduler that knows weights
 func scriptCondition(t *testing.T, cond string) (bool, error) {
@@ -43,6 +44,8 @@ func scriptCondition(t *testing.T, cond string) (bool, error) {
 		return !present("/sys/fs/cgroup/cgroup.controllers"), nil
 	case "realtime":
 		return present("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"), nil
+	case "resource":
+		return hasResource()
 	case "quotas":
 		return haveQuotas()
 	case "bfq":

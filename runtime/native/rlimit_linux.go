@@ -48,47 +48,70 @@ func newLimits(list []specs.POSIXRlimit) ([]limit, []string, error) {
 }
 
 func newLimit(resource int, want specs.POSIXRlimit) (limit, string, error) {
-	var own unix.Rlimit
-	if err := unix.Prlimit(0, resource, nil, &own); err != nil {
-		return limit{}, "", fmt.Errorf("cannot read own %s: %w", want.Type, err)
-	}
-	l := limit{resource: resource, soft: want.Soft, max: want.Hard}
-	if l.max <= own.Max {
-		return l, "", nil
-	}
-	highest, err := highestLimit(resource, own.Max)
+	own, highest, err := ownLimit(resource, want.Type)
 	if err != nil {
 		return limit{}, "", err
 	}
-	warning := ""
-	if l.max > highest {
-		warning = fmt.Sprintf("%s cannot be raised to %s here and stays at %s", want.Type, showLimit(l.max), showLimit(highest))
-		l.max = highest
-		l.soft = min(l.soft, highest)
-	}
+	l := limit{resource: resource, soft: min(want.Soft, highest.max), max: min(want.Hard, highest.max)}
 	if l.max > own.Max {
 		l.raised = &unix.Rlimit{Cur: own.Cur, Max: l.max}
+	}
+	warning := highest.refusal(want)
+	if warning != "" {
+		warning += " and stays at " + showLimit(highest.max)
 	}
 	return l, warning, nil
 }
 
-// highestLimit is how high this process may raise a hard limit that is now max.
-func highestLimit(resource int, max uint64) (uint64, error) {
-	own, err := ownCapabilities()
+// RefusedLimit says why a process of ours cannot have a hard limit, empty if it can.
+func RefusedLimit(want specs.POSIXRlimit) (string, error) {
+	resource, ok := resourceOf(want.Type)
+	if !ok {
+		return "", fmt.Errorf("unknown rlimit %q", want.Type)
+	}
+	_, highest, err := ownLimit(resource, want.Type)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	if own&(1<<unix.CAP_SYS_RESOURCE) == 0 || userns.RunningInUserNS() {
-		return max, nil
+	return highest.refusal(want), nil
+}
+
+// ceiling is how high this process may set a hard limit, and what it would take to
+// set a higher one.
+type ceiling struct {
+	max  uint64
+	lack string
+}
+
+func (c ceiling) refusal(want specs.POSIXRlimit) string {
+	if want.Hard <= c.max {
+		return ""
 	}
-	if resource != unix.RLIMIT_NOFILE {
-		return ^uint64(0), nil
+	return fmt.Sprintf("%s cannot be raised to %s %s", want.Type, showLimit(want.Hard), c.lack)
+}
+
+// ownLimit is this process's limit, and how high it may go.
+func ownLimit(resource int, name string) (own unix.Rlimit, highest ceiling, err error) {
+	if err := unix.Prlimit(0, resource, nil, &own); err != nil {
+		return own, highest, fmt.Errorf("cannot read own %s: %w", name, err)
+	}
+	caps, err := ownCapabilities()
+	switch {
+	case err != nil:
+		return own, highest, err
+	case caps&(1<<unix.CAP_SYS_RESOURCE) == 0:
+		return own, ceiling{own.Max, "without CAP_SYS_RESOURCE"}, nil
+	case userns.RunningInUserNS():
+		return own, ceiling{own.Max, "in a user namespace"}, nil
+	case resource != unix.RLIMIT_NOFILE:
+		return own, ceiling{^uint64(0), ""}, nil
 	}
 	b, err := os.ReadFile("/proc/sys/fs/nr_open")
 	if err != nil {
-		return 0, fmt.Errorf("cannot read the highest number of open files: %w", err)
+		return own, highest, fmt.Errorf("cannot read the highest number of open files: %w", err)
 	}
-	return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	open, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	return own, ceiling{max(open, own.Max), "beyond the sysctl fs.nr_open"}, err
 }
 
 func showLimit(v uint64) string {
