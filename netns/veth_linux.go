@@ -377,10 +377,13 @@ func (h *Host) makePairs(s *space, plugs []*plug) error {
 	return err
 }
 
-// openInside opens a route socket in a container's namespace. It keeps acting
-// there whichever thread uses it.
+// openInside readies a container's namespace for links and opens a route socket in it,
+// which keeps acting there whichever thread uses it.
 func (h *Host) openInside(s *space) (r *rtnl, err error) {
 	err = h.run(s, func() error {
+		if err := distrust(); err != nil {
+			return err
+		}
 		r, err = openRtnl()
 		return err
 	})
