@@ -18,6 +18,7 @@ import (
 	"stack/netns"
 	"stack/runtime"
 	"stack/runtime/image"
+	"stack/scheduler/watch"
 )
 
 // Config is what a controller is made of.
@@ -138,6 +139,7 @@ type Controller struct {
 	healing healing
 	tally   tally
 	volumes volumeWatch
+	inotify watch.Instance // of all that is watched for services and the live file
 	dns     *resolver
 
 	applying  sync.Mutex // one configuration at a time goes to Network, newest last

@@ -64,7 +64,7 @@ func (c *Controller) newReloader(st *spec.Stack, name string, rules []reloadRule
 		r.touched = append(r.touched, map[string]uint64{})
 	}
 	var err error
-	r.watcher, err = watch.New(watch.Options{Roots: roots, Warn: func(text string) { r.tell(Reload{Warning: text}) }})
+	r.watcher, err = watch.New(watch.Options{Roots: roots, Instance: &c.inotify, Warn: func(text string) { r.tell(Reload{Warning: text}) }})
 	if err != nil {
 		return nil, err
 	}

@@ -148,12 +148,18 @@ func TestSoak(t *testing.T) {
 	needRoot(t)
 	src := t.TempDir()
 	roots := hostRoots{t.TempDir()}
-	w, err := watch.New(watch.Options{Roots: []watch.Root{{Path: src}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var group errgroup.Group
+	options := watch.Options{Roots: []watch.Root{{Path: src}}, Instance: new(watch.Instance)}
+	w, err := watch.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var group errgroup.Group
+	other, err := watch.New(options) // another service's
+	if err != nil {
+		t.Fatal(err)
+	}
+	group.Go(func() error { return other.Run(ctx) })
 	group.Go(func() error { return w.Run(ctx) })
 	group.Go(func() error {
 		root, err := roots.Root(ctx, "box")

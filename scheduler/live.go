@@ -108,7 +108,7 @@ func (c *Controller) newLive(src LiveSource, tell func(LiveReport)) *live {
 		c.emitLive(r)
 		tell(r)
 	}
-	l.files = watch.NewFiles(func(text string) { c.Log.Warn("cannot be told of changes of the stack's files", "reason", text) })
+	l.files = watch.NewFiles(&c.inotify, func(text string) { c.Log.Warn("cannot be told of changes of the stack's files", "reason", text) })
 	return l
 }
 

@@ -6,6 +6,8 @@
 //	                    ├─▶ tree.look ─▶ pending ─ window ─▶ Batch
 //	clock ────▶ scan ───┘
 //
+// The watchers of a program share an inotify instance: the machine has few of them.
+//
 // Events carry no truth: one only says where to look. A tree remembers what lay
 // below a root when it last looked, so a look finds what differs, whatever an
 // editor did on the way: a file that was renamed away and written anew is one change.

@@ -17,21 +17,24 @@ type Files struct {
 	// C gets the time of the first change that was not told yet.
 	C <-chan time.Time
 
-	c      chan time.Time
-	set    chan setting
-	warn   func(string)
-	events *fsnotify.Watcher
-	errs   chan error
-	dirs   map[string]bool // watched
-	paths  map[string]look // what was last seen of each file, by path
-	rest   window
+	c        chan time.Time
+	set      chan setting
+	warn     func(string)
+	instance *Instance
+	events   *listener
+	dirs     map[string]bool // watched
+	paths    map[string]look // what was last seen of each file, by path
+	rest     window
 }
 
-// NewFiles watches nothing yet. warn is told when events do not serve, and changes
+// NewFiles watches nothing yet. instance may be shared with other watchers, or nil. warn is told when events do not serve, and changes
 // are looked for by the clock.
-func NewFiles(warn func(string)) *Files {
+func NewFiles(instance *Instance, warn func(string)) *Files {
+	if instance == nil {
+		instance = new(Instance)
+	}
 	c := make(chan time.Time, 1)
-	return &Files{C: c, c: c, set: make(chan setting), warn: warn, dirs: map[string]bool{}, paths: map[string]look{}}
+	return &Files{C: c, c: c, instance: instance, set: make(chan setting), warn: warn, dirs: map[string]bool{}, paths: map[string]look{}}
 }
 
 // setting is a set that is to be followed from when done is closed.
@@ -65,9 +68,10 @@ func (f *Files) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		var events chan fsnotify.Event
+		var events <-chan fsnotify.Event
+		var errs <-chan error
 		if f.events != nil {
-			events = f.events.Events
+			events, errs = f.events.Events, f.events.Errors
 		}
 		select {
 		case <-ctx.Done():
@@ -79,7 +83,7 @@ func (f *Files) Run(ctx context.Context) {
 			if f.concerns(ev.Name) {
 				f.rest.saw(time.Now())
 			}
-		case <-f.errs: // some events may be lost
+		case <-errs: // some events may be lost
 			f.rest.saw(time.Now())
 		case <-timer.C:
 		}
@@ -88,13 +92,12 @@ func (f *Files) Run(ctx context.Context) {
 }
 
 func (f *Files) listen() {
-	events, err := fsnotify.NewWatcher()
+	events, err := f.instance.listen()
 	if err != nil {
 		f.warn("looking for changes every " + pollInterval.String() + " only: " + reason(err))
 		return
 	}
-	f.events, f.errs = events, make(chan error, 16)
-	go drain(events.Errors, f.errs)
+	f.events = events
 }
 
 // tell tells what has come to rest and returns when to look again.

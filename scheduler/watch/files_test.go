@@ -9,9 +9,9 @@ import (
 )
 
 // followed runs a Files over names in a directory.
-func followed(t *testing.T, dir string, names ...string) *Files {
+func followed(t *testing.T, dir string, shared *Instance, names ...string) *Files {
 	t.Helper()
-	f := NewFiles(func(text string) { t.Error(text) })
+	f := NewFiles(shared, func(text string) { t.Error(text) })
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	go func() { f.Run(ctx); close(over) }()
@@ -45,7 +45,7 @@ func TestFilesSavedByEditors(t *testing.T) {
 	dir := t.TempDir()
 	name := func(n string) string { return filepath.Join(dir, n) }
 	put(t, name("a"), "one")
-	f := followed(t, dir, "a", "none")
+	f := followed(t, dir, nil, "a", "none")
 	rename := func(from, to string) {
 		if err := os.Rename(name(from), name(to)); err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestFilesBehindLinks(t *testing.T) {
 	}
 	link("v1", "..data")
 	link("..data/conf", "conf")
-	f := followed(t, dir, "conf")
+	f := followed(t, dir, nil, "conf")
 	link("v2", "..data")
 	told(t, f, "the directory was exchanged")
 	put(t, filepath.Join(dir, "v2", "conf"), "changed")
@@ -108,7 +108,7 @@ func TestFilesBehindLinks(t *testing.T) {
 // TestFilesOfAMissingDirectory: it comes later, and is exchanged.
 func TestFilesOfAMissingDirectory(t *testing.T) {
 	dir := t.TempDir()
-	f := followed(t, dir, "sub/a")
+	f := followed(t, dir, nil, "sub/a")
 	sub := filepath.Join(dir, "sub")
 	for range 2 {
 		if err := os.Mkdir(sub, 0o700); err != nil {
@@ -127,7 +127,7 @@ func TestFilesOfAMissingDirectory(t *testing.T) {
 func TestFilesUnchanged(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "a"), "one")
-	f := followed(t, dir, "a")
+	f := followed(t, dir, nil, "a")
 	put(t, filepath.Join(dir, ".a.swp"), "x")
 	os.Remove(filepath.Join(dir, ".a.swp"))
 	if _, err := os.ReadFile(filepath.Join(dir, "a")); err != nil {
@@ -145,7 +145,7 @@ func TestFilesFromTheFirst(t *testing.T) {
 	for range 50 {
 		dir := t.TempDir()
 		put(t, filepath.Join(dir, "a"), "one")
-		f := followed(t, dir, "a")
+		f := followed(t, dir, nil, "a")
 		put(t, filepath.Join(dir, "a"), "another")
 		told(t, f, "changed at once")
 	}

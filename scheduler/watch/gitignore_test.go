@@ -136,7 +136,7 @@ func TestGitIgnoredFolders(t *testing.T) {
 		os.WriteFile(filepath.Join(dir, "web/src/.gitignore"), []byte("gen/\n!keep.tmp\n"), 0o644))
 	w := start(t, dir, Options{Roots: []Root{{Path: filepath.Join(dir, "web"), Git: true}}})
 	w.dir = filepath.Join(dir, "web")
-	for _, path := range w.w.events.WatchList() {
+	for _, path := range w.w.events.instance.events.WatchList() {
 		if strings.Contains(path, "node_modules") || strings.HasSuffix(path, "gen") {
 			t.Errorf("%s is watched", path)
 		}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // pollInterval is how often everything is looked at where events do not serve.
@@ -29,12 +27,10 @@ func (w *Watcher) listen() {
 			w.sweeps = true
 		}
 	}
-	if w.events, w.trouble = fsnotify.NewWatcher(); w.trouble != nil {
+	if w.events, w.trouble = w.instance.listen(); w.trouble != nil {
 		w.events = nil
 		return
 	}
-	w.errs = make(chan error, 16)
-	go drain(w.events.Errors, w.errs)
 	for _, dir := range w.outside {
 		if info, err := os.Lstat(dir); err == nil {
 			w.enter(dir, entryOf(info).id)

@@ -197,3 +197,24 @@ func TestSavedThroughALink(t *testing.T) {
 	w.write("c", "newer") // through the link
 	w.until("+a", "+b")
 }
+
+// TestMappedWrites: inotify does not tell what is written through a mapping, nor does
+// fsnotify ask for the close after it. It is found where everything is looked at, and
+// told with the next thing that happens to the file.
+func TestMappedWrites(t *testing.T) {
+	for _, poll := range []bool{true, false} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "f")
+		must(t, os.WriteFile(name, []byte("old"), 0o644), os.Chtimes(name, time.Unix(1, 0), time.Unix(1, 0)))
+		w := start(t, dir, Options{Poll: poll})
+		fd := calls{t, dir}.open("f", syscall.O_RDWR, 0)
+		b, err := unix.Mmap(fd, 0, 3, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		must(t, err)
+		copy(b, "new")
+		must(t, unix.Msync(b, unix.MS_SYNC), unix.Munmap(b), syscall.Close(fd))
+		if !poll {
+			must(t, os.Chmod(name, 0o644))
+		}
+		w.until("+f")
+	}
+}

@@ -50,6 +50,8 @@ type Options struct {
 	Roots []Root
 	// Poll looks again and again instead of being told.
 	Poll bool
+	// Instance, if given, is shared with other watchers.
+	Instance *Instance
 	// Warn is told why changes will be seen late.
 	Warn func(string)
 }
@@ -59,14 +61,14 @@ type Watcher struct {
 	// C gives the batches, while Run runs. Changes add up until one is taken.
 	C <-chan Batch
 
-	out     chan Batch
-	warn    func(string)
-	trees   []*tree
-	outside []string // directories that are watched for the roots in them
-	pending map[key]past
-	window  window
-	events  *fsnotify.Watcher // nil when polling
-	errs    chan error        // of events
+	out      chan Batch
+	warn     func(string)
+	trees    []*tree
+	outside  []string // directories that are watched for the roots in them
+	pending  map[key]past
+	window   window
+	instance *Instance
+	events   *listener // nil when polling
 	// watched directories, by both: a watch is the inode's, fsnotify takes paths.
 	paths   map[inode]string
 	inodes  map[string]inode
@@ -91,6 +93,9 @@ type past struct {
 func New(o Options) (*Watcher, error) {
 	w := &Watcher{out: make(chan Batch), warn: o.Warn, pending: map[key]past{}, paths: map[inode]string{}, inodes: map[string]inode{}}
 	w.C = w.out
+	if w.instance = o.Instance; w.instance == nil {
+		w.instance = new(Instance)
+	}
 	if w.warn == nil {
 		w.warn = func(string) {}
 	}
@@ -185,10 +190,10 @@ func (w *Watcher) step(ctx context.Context, timer *time.Timer, batch Batch, read
 	if ready {
 		out = w.out
 	}
-	var events chan fsnotify.Event
-	var errs chan error
+	var events <-chan fsnotify.Event
+	var errs <-chan error
 	if w.events != nil {
-		events, errs = w.events.Events, w.errs
+		events, errs = w.events.Events, w.events.Errors
 	}
 	select {
 	case <-ctx.Done():

@@ -135,8 +135,42 @@ func TestTruncatedFileIsNotToldEmpty(t *testing.T) {
 }
 
 func TestFolders(t *testing.T) {
+	folders(t, Options{})
+}
+
+// TestFoldersOfTwo watchers that share an instance, each at its own pace.
+func TestFoldersOfTwo(t *testing.T) {
+	both := new(Instance)
+	t.Run("", func(t *testing.T) {
+		folders(t, Options{Instance: both})
+	})
+	if both.events != nil {
+		t.Error("the instance is open without a listener")
+	}
+}
+
+func folders(t *testing.T, o Options) {
 	dir := t.TempDir()
-	w := start(t, dir, Options{})
+	w := start(t, dir, o)
+	if o.Instance != nil {
+		other := still(t, dir, o)
+		other.run()
+		done := make(chan struct{})
+		defer func() { <-done }()
+		go func() {
+			defer close(done)
+			for last := false; !last; {
+				select {
+				case b := <-other.w.C:
+					last = slices.Contains(b.Changes, Change{Path: "last"})
+				case <-time.After(20 * time.Second):
+					t.Error("the other was not told the last change")
+					return
+				}
+			}
+		}()
+		defer w.write("last", "")
+	}
 	w.write("a/b/c/file", "x")
 	w.until("+a", "+a/b", "+a/b/c", "+a/b/c/file")
 	must(t, os.Rename(w.path("a/b"), w.path("a/z")))
@@ -282,7 +316,7 @@ func TestLargeTree(t *testing.T) {
 	}
 	w := start(t, dir, Options{Roots: []Root{{Path: dir, Ignore: []Patterns{{Dir: dir, Lines: []string{"node_modules"}}}}}})
 	watches := 0
-	for _, path := range w.w.events.WatchList() {
+	for _, path := range w.w.events.instance.events.WatchList() {
 		if strings.Contains(path, "node_modules") {
 			t.Fatalf("%s is watched", path)
 		}
