@@ -3,6 +3,7 @@ package build_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +37,11 @@ func TestDockerfiles(t *testing.T) {
 	if err != nil || len(names) < 40 {
 		t.Fatalf("%d cases: %v", len(names), err)
 	}
+	t.Cleanup(func() {
+		if s.built.Load() > 30 && s.shared.Load() < 20 {
+			t.Errorf("only %d images share what they have with the cache", s.shared.Load())
+		}
+	})
 	for name := range buildahDiffers() {
 		if !slices.Contains(names, filepath.Join("testdata", name+".txtar")) {
 			t.Errorf("buildah's difference %s is of no case", name)
@@ -56,6 +63,8 @@ type suite struct {
 	images  *image.Store
 	base    map[string]string // its tree
 	peer    *buildah
+	built   atomic.Int32 // images
+	shared  atomic.Int32 // those whose files were looked at: see checkShared
 }
 
 func startBuilder(t *testing.T) *suite {
@@ -155,10 +164,41 @@ func (s *suite) build(t *testing.T, q build.Request) image.Image {
 			t.Errorf("layer %s was compressed", l.DiffID)
 		}
 	}
+	s.built.Add(1)
+	s.checkShared(t, img, base)
 	if img.Digest != results[0].Image {
 		t.Errorf("the store has %s, the result says %s", img.Digest, results[0].Image)
 	}
 	return img
+}
+
+// checkShared sees that what was built lies once on the disk as an archive and once as
+// files, not in the builder's cache and in the image store each.
+func (s *suite) checkShared(t *testing.T, img image.Image, base image.Base) {
+	t.Helper()
+	top := base.Layers[len(base.Layers)-1].Blob.Digest
+	cached, err := os.Stat(filepath.Join(build.Dir(s.machine), "content", "blobs", "sha256", top.Encoded()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return // nothing was built on the base
+	}
+	kept, kerr := os.Stat(filepath.Join(s.machine.Images, "blobs", "sha256", top.Encoded()))
+	if err != nil || kerr != nil || !os.SameFile(cached, kept) {
+		t.Errorf("layer %s is there twice: %v %v", top, err, kerr)
+	}
+	err = filepath.WalkDir(img.Layers[0], func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Sys().(*syscall.Stat_t).Nlink < 2 {
+			t.Errorf("%s was copied", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	s.shared.Add(1)
 }
 
 // writeContext writes the archive's files: ">NAME" is a symbolic link, "+NAME" a tar
