@@ -61,6 +61,9 @@ func (h *Host) applyMachine(ctx context.Context, c Config) ([]Network, error) {
 		return nil, err
 	}
 	v, err := h.look()
+	if err == nil {
+		v, err = h.restoreNames(v)
+	}
 	if err != nil {
 		return nil, err
 	}

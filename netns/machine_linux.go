@@ -59,16 +59,11 @@ func (h *Host) planForwarding(networks []Network, v *kernelView) (machine, error
 	}
 	before := m.IPv4 || m.IPv6
 	need4, need6 := needsForwarding(networks)
-	off := func(name string) bool {
-		value := ""
-		err := h.run(h.space, func() (err error) { value, err = readSysctl(name); return err })
-		return err == nil && value == "0"
-	}
 	grew := false
-	if need4 && !m.IPv4 && off(forward4) {
+	if need4 && !m.IPv4 && h.isOff(forward4) {
 		m.IPv4, m.Links4, grew = true, h.foreignLinks(v, nil), true
 	}
-	if need6 && h.ipv6 && !m.IPv6 && off(forward6) {
+	if need6 && h.ipv6 && !m.IPv6 && h.isOff(forward6) {
 		m.IPv6, m.Links6, grew = true, h.foreignLinks(v, nil), true
 		m.AcceptRA = h.acceptingRA(m.Links6)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // concernsLinks reports whether a route message may be about a loss of the project's:
-// its bridges, links, their addresses, neighbours and shapers.
+// its bridges, links, their addresses, routes, neighbours and shapers, forwarding.
 func (h *Host) concernsLinks(m message) bool {
 	switch {
 	case m.lost:
@@ -25,6 +25,10 @@ func (h *Host) concernsLinks(m message) bool {
 		return h.concernsLink(m)
 	case unix.RTM_DELADDR:
 		return len(m.body) >= unix.SizeofIfAddrmsg && h.isBridge(int(nl.DeserializeIfAddrmsg(m.body).Index))
+	case unix.RTM_DELROUTE:
+		return h.concernsRoute(m.body)
+	case unix.RTM_NEWNETCONF:
+		return concernsForwarding(m.body)
 	case unix.RTM_DELNEIGH:
 		return h.concernsNeighbour(m.body)
 	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTCLASS, unix.RTM_DELTCLASS, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:

@@ -39,8 +39,13 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 		}
 		s.Networks = append(s.Networks, r.Network)
 		s.Broken = append(s.Broken, brokenBridge(r.Network, v)...)
+		faults, err := h.brokenRoutes(r.Network, v)
+		if err != nil {
+			return Seen{}, err
+		}
+		s.Broken = append(s.Broken, faults...)
 		own := slices.DeleteFunc(slices.Clone(leases), func(l Lease) bool { return live[l.Container] == 0 })
-		faults, err := h.brokenShapers(r.Network, own, v)
+		faults, err = h.brokenShapers(r.Network, own, v)
 		if err != nil {
 			return Seen{}, err
 		}
@@ -55,6 +60,7 @@ func (h *Host) Observe(ctx context.Context, live map[string]int) (Seen, error) {
 	if len(s.Networks) == 0 {
 		return s, nil
 	}
+	s.Broken = append(s.Broken, h.brokenForwarding(s.Networks)...)
 	broken, err := h.brokenTable()
 	s.Broken = append(append(s.Broken, broken...), h.brokenInside(live)...)
 	if err != nil {

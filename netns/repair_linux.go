@@ -32,7 +32,7 @@ func (h *Host) repair(ctx context.Context, c Config, networks []Network) error {
 			_, there := v.byName[l.Link]
 			linked[[2]string{l.Container, l.IfName}] = there
 		}
-		errs = multierror.Append(errs, h.repairPorts(n, leases, v), h.repairShapers(n, c.Endpoints, leases, v))
+		errs = multierror.Append(errs, h.repairRoutes(n, v), h.repairPorts(n, leases, v), h.repairShapers(n, c.Endpoints, leases, v))
 	}
 	lost := make(map[string][]Endpoint)
 	for _, e := range c.Endpoints {

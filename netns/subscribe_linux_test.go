@@ -67,6 +67,10 @@ func TestEachLossIsTold(t *testing.T) {
 		{"nft flush chain inet stack-shop forward", "firewall table"},
 		{inside("nft delete table inet stack"), "table inside container web"},
 		{inside("nft flush ruleset"), "table inside container web"},
+		{"ip link set " + s.lease.Link + " down; ip link set " + s.lease.Link + " name other; ip link set other up", "is missing"},
+		{"ip link set " + bridge + " down; ip link set " + bridge + " name other; ip link set other up", "is missing"},
+		{"ip route del $(ip -4 route show dev " + bridge + " proto kernel | cut -d' ' -f1) dev " + bridge, "lacks the route"},
+		{"sysctl -qw net.ipv4.ip_forward=0", "ip_forward is off"},
 		{"ip link del " + bridge, "is missing"},
 	} {
 		l.quiet()

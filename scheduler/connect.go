@@ -217,10 +217,14 @@ func (c *Controller) applyNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lost := c.lostMeanwhile(ctx)
 	if err := c.Network.Apply(ctx, cfg); err != nil {
 		return err
 	}
 	c.wrote(cfg)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tellFaults(lost, nil)
 	return nil
 }
 

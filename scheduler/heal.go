@@ -78,6 +78,22 @@ func (c *Controller) plugIns() []Instance {
 	return out
 }
 
+// lostMeanwhile are the faults that the first Apply is about to repair: nobody looked
+// while there was no controller.
+func (c *Controller) lostMeanwhile(ctx context.Context) []netns.Fault {
+	c.mu.Lock()
+	first, live := !c.applied, c.plugIns()
+	c.mu.Unlock()
+	if !first || len(live) == 0 {
+		return nil
+	}
+	faults, err := c.faults(ctx, live)
+	if err != nil {
+		c.Log.Warn("cannot look at the network", "error", err)
+	}
+	return faults
+}
+
 // lookAtNetwork compares the network with what it should be and repairs it.
 func (c *Controller) lookAtNetwork(ctx context.Context, live []Instance) {
 	begun := time.Now()
