@@ -28,6 +28,7 @@ type creating struct {
 	home     *home
 	record   *record
 	group    *cgroup.Group
+	paths    map[string]string // of group, when it was made
 	ns       namespaces
 	plan     creation
 	listener *os.File
@@ -186,7 +187,8 @@ func (c *creating) intend(context.Context) error {
 		Affinity:  c.Spec.Process.ExecCPUAffinity,
 		Poststart: hooksOf(c.Spec).Poststart, Poststop: hooksOf(c.Spec).Poststop,
 	}
-	return c.home.write(c.record)
+	_, err := c.home.write(c.record)
+	return err
 }
 
 func cgroupPath(id, asked string) string {
@@ -209,9 +211,9 @@ func (c *creating) limit(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.group = g
+	c.group, c.paths = g, g.Paths()
 	c.warnings = append(c.warnings, warnings...)
-	c.plan.unified = unifiedOnly(g)
+	c.plan.unified = unifiedOnly(c.paths)
 	return nil
 }
 
@@ -298,7 +300,7 @@ func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (
 		setup.Path, setup.Readonly = c.Spec.Root.Path, c.Spec.Root.Readonly
 	}
 	if !c.plan.unified {
-		setup.Cgroups = cgroupBinds(c.group.Paths())
+		setup.Cgroups = cgroupBinds(c.paths)
 	}
 	if c.record.UserNS {
 		f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", c.child.pid))
@@ -323,8 +325,12 @@ func (c *creating) release(ctx context.Context) (err error) {
 			return fmt.Errorf("cannot record that there are hooks: %w", err)
 		}
 	}
-	if err := c.home.write(rec); err != nil {
+	text, err := c.home.write(rec)
+	if err != nil {
 		return err
+	}
+	if c.runtime.oneThread {
+		c.runtime.last = written{rec, text}
 	}
 	if c.Adopt != nil {
 		if err := c.Adopt(ctx, rec.Pid); err != nil {
@@ -371,15 +377,15 @@ func (c *creating) close() {
 	}
 }
 
-// unifiedOnly says whether the group is one of cgroup v2 alone.
-func unifiedOnly(g *cgroup.Group) bool {
+// unifiedOnly says whether a group with these paths is one of cgroup v2 alone.
+func unifiedOnly(paths map[string]string) bool {
 	var dirs []string
-	for _, dir := range g.Paths() {
+	for _, dir := range paths {
 		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
-	return len(dirs) == 1 && g.Paths()["unified"] != ""
+	return len(dirs) == 1 && paths["unified"] != ""
 }
 
 // cgroupBinds names the directories as rootfs shows them: joined controllers

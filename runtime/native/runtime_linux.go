@@ -43,6 +43,7 @@ type Runtime struct {
 	log           *slog.Logger
 	filters       filterCache
 	lowers        rootfs.Lowers
+	last          written // with oneThread
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)

@@ -154,7 +154,7 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 		return err
 	}
 	defer h.Close()
-	rec, err := h.read()
+	rec, err := r.read(h)
 	if err != nil && (!force || rec == nil) {
 		return err
 	}

@@ -132,6 +132,7 @@ func inherited(n int) ([]*os.File, error) {
 func (c *call) make(o creation, b runtime.Bundle) (runtime.Created, error) {
 	ctx := context.Background()
 	rt := native.New(native.Options{Root: c.global.root, NoPivot: o.noPivot, SharedKeyring: o.keepKeyring, OneThread: true})
+	c.made = rt
 	created, err := rt.Create(ctx, b)
 	if err != nil {
 		return created, explain(b.ID, err)

@@ -148,20 +148,35 @@ func (d *Dir) ReadRecord(file string) ([]byte, error) {
 	return b, nil
 }
 
-// WriteJSON replaces a file (0600) as a whole.
+// WriteJSON is Write of what v is in JSON.
 func (d *Dir) WriteJSON(file string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("cannot encode %s of container %s: %w", file, d.ID, err)
 	}
+	return d.Write(file, b)
+}
+
+// Write replaces a file (0600) as a whole.
+func (d *Dir) Write(file string, b []byte) error {
 	name := d.Name(file)
 	if err := os.WriteFile(name+".new", b, 0o600); err != nil {
 		return fmt.Errorf("cannot write container record: %w", err)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := replace(name+".new", name); err != nil {
 		return fmt.Errorf("cannot replace container record: %w", err)
 	}
 	return nil
+}
+
+// replace puts file from in to's place. ext4 begins to write a file to the disk that is
+// renamed over another, which takes longer than all else here and is of no use; files
+// that change places it leaves alone.
+func replace(from, to string) error {
+	if unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE) == nil {
+		return os.Remove(from)
+	}
+	return os.Rename(from, to) // there is none yet, or the file system cannot
 }
 
 // Remove takes the directory away.

@@ -30,13 +30,14 @@ func machine() uint16 {
 	return machineX86
 }
 
-// image wraps the interpreter and data in a static executable: the headers and
-// the code in one segment, data in another, and a stack that is not executable.
-func image(data []byte) []byte {
+// head puts before the data, which begin at dataOffset, what makes the file a static
+// executable: the headers and the code in one segment, the data in another, and a stack
+// that is not executable.
+func head(file []byte) {
 	const headers = 64 + 3*56
 	text := machineCode()
 	le := binary.LittleEndian
-	out := make([]byte, 0, dataOffset+len(data))
+	out := file[:0]
 
 	out = append(out, 0x7f, 'E', 'L', 'F', class64, littleEndian, currentVersion)
 	out = append(out, make([]byte, 9)...)
@@ -58,11 +59,12 @@ func image(data []byte) []byte {
 		}
 	}
 	segment(segmentLoad, mayRead|mayExecute, 0, codeBase, uint64(codeOffset+len(text)))
-	segment(segmentLoad, mayRead|mayWrite, dataOffset, dataBase, uint64(len(data)))
+	segment(segmentLoad, mayRead|mayWrite, dataOffset, dataBase, uint64(len(file)-dataOffset))
 	segment(segmentStack, mayRead|mayWrite, 0, 0, 0)
 
 	out = append(out, make([]byte, codeOffset-headers)...)
 	out = append(out, text...)
-	out = append(out, make([]byte, dataOffset-len(out))...)
-	return append(out, data...)
+	if len(out) > dataOffset {
+		panic("stub: the code is larger than the room before the data")
+	}
 }

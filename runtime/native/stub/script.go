@@ -34,7 +34,8 @@ type Label int
 type Script struct {
 	data   []byte // behind the header
 	steps  []*step
-	labels []int // index of the step, -1 while not placed; labels[0] is unused
+	room   []step // for further steps
+	labels []int  // index of the step, -1 while not placed; labels[0] is unused
 	slots  int
 }
 
@@ -51,6 +52,9 @@ type step struct {
 
 // Bytes puts b into the stub's data, aligned to 8 bytes.
 func (s *Script) Bytes(b []byte) Addr {
+	if s.data == nil {
+		s.data = make([]byte, 0, usualData)
+	}
 	a := Addr(dataBase + headerSize + len(s.data))
 	s.data = append(s.data, b...)
 	s.data = append(s.data, make([]byte, -len(s.data)&7)...)
@@ -111,9 +115,26 @@ type Call struct{ s *step }
 
 // Call adds a system call; do says what it does, as a verb phrase.
 func (s *Script) Call(do string, nr uintptr, args ...Arg) Call {
-	st := &step{do: do, op: opCall, nr: nr, args: args, exit: 1}
-	s.steps = append(s.steps, st)
-	return Call{st}
+	return Call{s.add(step{do: do, op: opCall, nr: nr, args: args, exit: 1})}
+}
+
+// usualSteps and usualData are what the script of a container takes.
+const (
+	usualSteps = 256
+	usualData  = 8 << 10
+)
+
+func (s *Script) add(st step) *step {
+	if len(s.room) == cap(s.room) {
+		s.room = make([]step, 0, usualSteps/2)
+	}
+	if s.steps == nil {
+		s.steps = make([]*step, 0, usualSteps)
+	}
+	s.room = append(s.room, st)
+	added := &s.room[len(s.room)-1]
+	s.steps = append(s.steps, added)
+	return added
 }
 
 // Into stores the result, an errno as its negative.
@@ -159,7 +180,7 @@ func (s *Script) IfBits(v Arg, shift uint, mask uint64, w Arg, l Label) {
 func (s *Script) Jump(l Label) { s.If(Int(0), Int(0), l) }
 
 func (s *Script) compute(dst Slot, v Arg, shift uint, mask uint64, add, w Arg, l Label) {
-	s.steps = append(s.steps, &step{
+	s.add(step{
 		op:     opCompute,
 		args:   []Arg{v, Int(shift), Int(int64(mask)), add, w},
 		result: Addr(dst), others: l,
@@ -169,7 +190,7 @@ func (s *Script) compute(dst Slot, v Arg, shift uint, mask uint64, add, w Arg, l
 // Fail ends the script as if the call described by do had returned -errno, and
 // exits with status.
 func (s *Script) Fail(do string, errno Arg, status int) {
-	s.steps = append(s.steps, &step{do: do, op: opFail, args: []Arg{errno}, exit: status})
+	s.add(step{do: do, op: opFail, args: []Arg{errno}, exit: status})
 }
 
 // ReportTo makes failures go to the descriptor fd from here on.
@@ -183,8 +204,8 @@ func (s *Script) ELF() ([]byte, Table, error) {
 	}
 	// Running off the end must not interpret whatever follows.
 	s.Fail("end the script", Int(-int64(syscall.ENOEXEC)), 1)
-	data := make([]byte, headerSize, headerSize+len(s.data)+stepSize*len(s.steps))
-	data = append(data, s.data...)
+	file := make([]byte, dataOffset+headerSize, dataOffset+headerSize+len(s.data)+stepSize*len(s.steps))
+	data := append(file[dataOffset:], s.data...)
 	base := uint64(dataBase + len(data))
 	binary.LittleEndian.PutUint64(data[headerFirst:], base)
 	binary.LittleEndian.PutUint64(data[headerReport:], ^uint64(0))
@@ -200,7 +221,9 @@ func (s *Script) ELF() ([]byte, Table, error) {
 		}
 		table = table.add(addr, st.do)
 	}
-	return image(data), table, nil
+	file = file[:dataOffset+len(data)]
+	head(file)
+	return file, table, nil
 }
 
 // encode lays out step i of a script whose first step is at base.
