@@ -251,12 +251,7 @@ func (c *creating) fork(ctx context.Context) (err error) {
 // build makes the root file system while the caller plugs in the network, then
 // records the process and lets it go on.
 func (c *creating) build(ctx context.Context) error {
-	special, err := c.child.collect(ctx)
-	defer closeAll(special)
-	if err != nil {
-		return err
-	}
-	result, err := c.attachAndBuild(ctx, special)
+	result, err := c.attachAndBuild(ctx)
 	err = result.Finish(err)
 	c.warnings = append(c.warnings, result.Warnings...)
 	c.child.terminal = result.ConsolePeer
@@ -270,13 +265,22 @@ func (c *creating) build(ctx context.Context) error {
 
 // attachAndBuild makes the root file system, and lets the caller plug in the network
 // meanwhile.
-func (c *creating) attachAndBuild(ctx context.Context, special map[string]*os.File) (result rootfs.Result, err error) {
-	if c.Attach == nil {
-		return c.buildRoot(ctx, special)
+func (c *creating) attachAndBuild(ctx context.Context) (result rootfs.Result, err error) {
+	var special map[string]*os.File
+	defer func() { closeAll(special) }()
+	collect := func() (map[string]*os.File, error) {
+		special, err = c.child.collect(ctx)
+		return special, err
+	}
+	if c.Attach == nil { // it makes its mounts while we begin
+		return c.buildRoot(ctx, rootfs.Target{Pid: c.child.pid, Collect: collect})
+	}
+	if _, err := collect(); err != nil {
+		return result, err
 	}
 	both, inner := errgroup.WithContext(ctx)
 	both.Go(func() (err error) {
-		result, err = c.buildRoot(inner, special)
+		result, err = c.buildRoot(inner, rootfs.Target{Pid: c.child.pid, Special: special})
 		return err
 	})
 	both.Go(func() error { return c.Attach(inner, c.child.pid) })
@@ -284,7 +288,7 @@ func (c *creating) attachAndBuild(ctx context.Context, special map[string]*os.Fi
 	return result, err
 }
 
-func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (rootfs.Result, error) {
+func (c *creating) buildRoot(ctx context.Context, t rootfs.Target) (rootfs.Result, error) {
 	l := c.Spec.Linux
 	setup := rootfs.Setup{
 		Root: c.Root, Mounts: c.Spec.Mounts, Files: c.Files, Devices: l.Devices,
@@ -310,7 +314,7 @@ func (c *creating) buildRoot(ctx context.Context, special map[string]*os.File) (
 		defer f.Close()
 		setup.UserNS, setup.UIDs, setup.GIDs = f, c.record.UIDs, c.record.GIDs
 	}
-	return rootfs.Build(ctx, rootfs.Target{Pid: c.child.pid, Special: special}, setup)
+	return rootfs.Build(ctx, t, setup)
 }
 
 // release records the process, lets the caller adopt it, and lets it go on to

@@ -155,6 +155,7 @@ func (b *builder) inside() error {
 		func() error { return join(b.namespace) },
 		b.isolate,
 		b.attachRoot,
+		b.collect,
 		func() error { return createAs(b.rootUID, b.rootGID) },
 		b.attachOverlays,
 		b.attachMounts,
@@ -174,6 +175,13 @@ func (b *builder) inside() error {
 		}
 	}
 	return nil
+}
+
+func (b *builder) collect() (err error) {
+	if b.target.Collect != nil {
+		b.target.Special, err = b.target.Collect()
+	}
+	return err
 }
 
 func (b *builder) staged() error {

@@ -19,6 +19,9 @@ type Target struct {
 	// mounts that the process made inside its own namespaces. cgroup is needed
 	// on cgroup v2 only.
 	Special map[string]*os.File
+	// Collect, when set, gives what Special is to be when it is needed first, so that
+	// the process may be making it meanwhile. The caller closes them.
+	Collect func() (map[string]*os.File, error)
 }
 
 // Setup is what Build makes.
