@@ -92,6 +92,9 @@ func (a *app) showPlan(ctx context.Context, st *spec.Stack, cmd scheduler.Comman
 func (a *app) printPlan(p scheduler.Plan, format string) error {
 	switch format {
 	case "table":
+		if p.Empty() {
+			fmt.Fprintln(a.stderr, "nothing to do")
+		}
 		for line := range strings.Lines(p.String()) {
 			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
 		}
