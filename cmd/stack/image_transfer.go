@@ -51,6 +51,9 @@ func (t *imageTransfer) say(name, word, note string) {
 	t.p.show(scheduler.Reply{Event: ev})
 }
 
+// typeLayer is the type of events about an image's layers, which only programs see.
+const typeLayer = "layer"
+
 // layer is told of an image's layers: bars on a terminal, JSON for programs,
 // nothing in plain lines.
 func (t *imageTransfer) layer(name string) func(image.Progress) {
@@ -68,7 +71,7 @@ func (t *imageTransfer) layer(name string) func(image.Progress) {
 			t.p.board.note("Image", name, bar(t.layers[name]), t.layers[name])
 		case t.p.mode == "json":
 			t.p.show(scheduler.Reply{Event: &scheduler.Event{
-				Time: time.Now(), Type: "layer", Name: name, ID: now.Layer, Progress: now.Status,
+				Time: time.Now(), Type: typeLayer, Name: name, ID: now.Layer, Progress: now.Status,
 				Attributes: map[string]string{"current": strconv.FormatInt(now.Current, 10), "total": strconv.FormatInt(now.Total, 10)},
 			}})
 		}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +66,8 @@ func (a *app) report(ctx context.Context, err error) int {
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case a.progress == "json":
+		json.NewEncoder(a.stderr).Encode(failureLine{true, err.Error()})
 	case errors.As(err, &found):
 		found.Render(a.stderr, a.colors(a.stderr))
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -91,7 +94,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.Version = version // --version, -v
 	root.SetVersionTemplate("stack version {{.Version}}\n")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkGlobals() }
+	root.PersistentPreRunE = func(verb *cobra.Command, _ []string) error { return a.checkGlobals(verb) }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -118,7 +121,7 @@ func (a *app) inherit(verb *cobra.Command) {
 		if f.Shorthand != "" && own.ShorthandLookup(f.Shorthand) != nil {
 			f.Shorthand = ""
 		}
-		f.Hidden = f.Hidden || f.Name != "file"
+		f.Hidden = f.Hidden || f.Name != "file" && !(f.Name == "dry-run" && canForetell(verb))
 		own.AddFlag(f)
 	})
 	for _, sub := range verb.Commands() {

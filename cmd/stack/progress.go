@@ -29,7 +29,9 @@ func newProgress(a *app) *progress {
 func (p *progress) show(r scheduler.Reply) {
 	switch {
 	case p.mode == "json":
-		json.NewEncoder(p.a.stderr).Encode(r)
+		if line, ok := lineOf(r); ok {
+			json.NewEncoder(p.a.stderr).Encode(line)
+		}
 	case r.Warning != "":
 		fmt.Fprintln(p.a.stderr, paint(p.color, yellow, "warning: "+plainLines(r.Warning)))
 	case p.mode == "quiet" || r.Event == nil || r.Event.Progress == "":
