@@ -100,7 +100,10 @@ func (c *Controller) observed() Observed {
 		Digests:  map[string]string{}, Sources: map[string]map[string]string{}, InFlight: map[string]string{}, Failed: c.failed,
 		Updates: updates(c.histories),
 	}
-	seen.Volumes, seen.VolumesMade = c.seenVolumes()
+	var err error
+	if seen.Volumes, seen.VolumesMade, err = c.Store.seenVolumes(c.want); err != nil {
+		c.Log.Warn("cannot list volumes", "error", err)
+	}
 	for _, i := range c.instances {
 		seen.Instances = append(seen.Instances, i)
 	}

@@ -81,7 +81,7 @@ func (c *Controller) objectsReady(service string) bool {
 			return false
 		}
 	}
-	volumes, _ := c.seenVolumes()
+	volumes, _ := c.Store.Layout.hashesOf(c.want.Volumes)
 	for _, m := range svc.Volumes {
 		v, named := c.want.Volumes[m.Source]
 		if _, made := volumes[v.Name]; named && !made && !v.External {

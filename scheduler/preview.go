@@ -83,7 +83,9 @@ func (s *Store) look(want Want, now time.Time) (Observed, error) {
 	for key, n := range made {
 		seen.Networks[key] = n.Hash
 	}
-	seen.Volumes, seen.VolumesMade = s.Layout.hashesOf(want.Volumes)
+	if seen.Volumes, seen.VolumesMade, err = s.seenVolumes(want); err != nil {
+		return seen, err
+	}
 	histories, err := s.Histories()
 	if err != nil {
 		return seen, err

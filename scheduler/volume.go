@@ -128,21 +128,19 @@ func (l Layout) RemoveVolume(name string) error {
 
 // seenVolumes reads the volumes that matter: the wished ones, and on the way down
 // all of the project's. The second map tells when they were made.
-func (c *Controller) seenVolumes() (hashes map[string]string, made map[string]time.Time) {
-	if !c.want.Down {
-		return c.Store.Layout.hashesOf(c.want.Volumes)
+func (s *Store) seenVolumes(want Want) (hashes map[string]string, made map[string]time.Time, err error) {
+	if !want.Down {
+		hashes, made = s.Layout.hashesOf(want.Volumes)
+		return hashes, made, nil
 	}
 	hashes = map[string]string{}
-	all, err := c.Store.Layout.ListVolumes()
-	if err != nil {
-		c.Log.Warn("cannot list volumes", "error", err)
-	}
+	all, err := s.Layout.ListVolumes()
 	for _, v := range all {
-		if v.Project == c.Store.Project {
+		if v.Project == s.Project {
 			hashes[v.Name] = v.Hash
 		}
 	}
-	return hashes, nil
+	return hashes, nil, err
 }
 
 // hashesOf maps the names of those of the volumes that exist to their VolumeHash, and

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
@@ -38,6 +39,7 @@ type app struct {
 	progress   string
 	parallel   int
 	compatible bool
+	dryRun     bool
 	idMap      rootfs.IDMapProbe
 	// plain shows progress as lines even on a terminal: other output comes between.
 	plain bool
@@ -58,6 +60,7 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.dir, "project-directory", "", "directory that relative paths start from")
 	f.StringVar(&a.ansi, "ansi", "auto", "colours and cursor control: never, always, auto")
 	f.StringVar(&a.progress, "progress", "auto", "progress output: auto, tty, plain, json, quiet")
+	f.BoolVar(&a.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.IntVar(&a.parallel, "parallel", -1, "accepted for compatibility; stack chooses by itself")
 	f.BoolVar(&a.compatible, "compatibility", false, "accepted for compatibility")
 	f.MarkHidden("parallel")
@@ -66,7 +69,10 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 
 // checkGlobals completes the flags that every verb has from the environment and refuses
 // words that they do not know.
-func (a *app) checkGlobals() error {
+func (a *app) checkGlobals(verb *cobra.Command) error {
+	if a.dryRun && !canForetell(verb) {
+		return fmt.Errorf("--dry-run is for %s", strings.Join(foretold(), ", "))
+	}
 	if a.ansi == "auto" {
 		a.ansi = cmp.Or(a.getenv("COMPOSE_ANSI"), a.ansi)
 	}

@@ -59,6 +59,9 @@ func runCreate(ctx context.Context, a *app, o *createOptions) error {
 		return err
 	}
 	orphans(st, &o.cmd)
+	if a.dryRun {
+		return a.foretell(ctx, st, o.cmd)
+	}
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
 	}

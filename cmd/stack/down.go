@@ -29,6 +29,9 @@ func newDown(a *app) *cobra.Command {
 			}
 			c.Profiles = a.downProfiles(cmd.Context(), s)
 			c.RemoveOrphans = c.RemoveOrphans || a.turnedOn("COMPOSE_REMOVE_ORPHANS")
+			if a.dryRun {
+				return a.foretellRecorded(cmd.Context(), s, c)
+			}
 			if err := runDown(cmd.Context(), a, s, c); err != nil {
 				return err
 			}

@@ -87,6 +87,9 @@ func (a *app) command(ctx context.Context, c scheduler.Command) error {
 		}
 		return nil
 	}
+	if a.dryRun {
+		return a.foretellRecorded(ctx, s, c)
+	}
 	return a.do(ctx, s, c)
 }
 

@@ -12,20 +12,18 @@ import (
 
 func newRollback(a *app) *cobra.Command {
 	c := scheduler.Command{Verb: scheduler.VerbRollback}
-	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "rollback [SERVICE...]",
 		Short: "Take services back to an earlier revision; without a name, what the last up changed",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.Services = args
-			if dryRun {
+			if a.dryRun {
 				return previewRollback(cmd.Context(), a, c)
 			}
 			return runRollback(cmd.Context(), a, c)
 		},
 	}
 	cmd.Flags().IntVar(&c.Revision, "to", 0, "this revision of the service, see stack revisions")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would be done, as plan does")
 	timeoutFlag(cmd, &c)
 	return cmd
 }

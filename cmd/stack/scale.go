@@ -41,6 +41,9 @@ func runScale(ctx context.Context, a *app, c *scheduler.Command, args []string) 
 	if c.Spec, err = spec.Encode(st); err != nil {
 		return err
 	}
+	if a.dryRun {
+		return a.foretell(ctx, st, *c)
+	}
 	if err := a.preflight(ctx, scaled(st, c.Scale), c.Services, *c); err != nil {
 		return err
 	}

@@ -34,7 +34,6 @@ type upOptions struct {
 	pull         string
 	yes          bool
 	build        buildChoice
-	dryRun       bool
 	watch        bool
 	source       *scheduler.LiveSource // of a foreground that follows the file
 	live         bool
@@ -77,7 +76,6 @@ func newUp(a *app) *cobra.Command {
 	f.StringVar(&o.exitCodeFrom, "exit-code-from", "", "return this service's exit code (implies --abort-on-container-exit)")
 	f.BoolVar(&o.quietPull, "quiet-pull", false, "no pull progress")
 	f.StringVar(&o.pull, "pull", "policy", "always, missing, never, policy")
-	f.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
 	f.BoolVarP(&o.watch, "watch", "w", false, "bring changed files into the services, as develop.watch says")
 	f.BoolVar(&o.live, "live", false, "follow the stack file also with -d: what is saved is done")
@@ -119,9 +117,8 @@ func runUp(ctx context.Context, a *app, o *upOptions) error {
 	if err := o.prepare(st); err != nil {
 		return err
 	}
-	if o.dryRun {
-		_, err := a.showPlan(ctx, st, o.cmd, "table")
-		return err
+	if a.dryRun {
+		return a.foretell(ctx, st, o.cmd)
 	}
 	if err := a.preflight(ctx, scaled(st, o.cmd.Scale), o.cmd.Services, o.cmd); err != nil {
 		return err
