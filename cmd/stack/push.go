@@ -84,13 +84,28 @@ func (o *pushOptions) choose(t *imageTransfer, st *spec.Stack, services []string
 // push sends one image and shows it; done is told what the registry has then.
 func (t *imageTransfer) push(ctx context.Context, store *image.Store, to *registry.Client, name string, done func(digest string, size int64)) error {
 	t.say(name, "Pushing", "")
+	left := leftBehind(store, name)
 	d, err := store.Push(ctx, to, name, t.layer(name))
 	if err != nil {
 		return err
 	}
-	t.say(name, "Pushed", "")
+	t.say(name, "Pushed", left)
 	if done != nil {
 		done(d.Digest.String(), d.Size)
 	}
 	return nil
+}
+
+// leftBehind says that other platforms of an image, which are not here, do not go with
+// it; "" if there are none.
+func leftBehind(store *image.Store, name string) string {
+	rec, _, err := findImage(store, name)
+	if err != nil || rec.Index != nil {
+		return ""
+	}
+	parts, err := store.Parts(rec)
+	if err != nil || !slices.ContainsFunc(parts, func(p image.Part) bool { return !p.Here && p.Of == "" }) {
+		return ""
+	}
+	return "(" + rec.OS + "/" + rec.Architecture + " only: its other platforms are not here)"
 }
