@@ -33,6 +33,7 @@ type machine struct {
 	exits   map[string]string
 	started []string // container IDs in order
 	pid     int
+	born    uint64 // every process's start time
 	// refuse makes Start of a container whose program is so named fail.
 	refuse map[string]error
 	// stubborn programs ignore everything but SIGKILL.
@@ -145,7 +146,7 @@ func (f fakeRuntime) State(_ context.Context, id string) (runtime.State, error) 
 	if !ok {
 		return runtime.State{}, runtime.ErrNotFound
 	}
-	return runtime.State{ID: id, Status: runtime.Running, Pid: pid}, nil
+	return runtime.State{ID: id, Status: runtime.Running, Pid: pid, StartTime: f.born}, nil
 }
 
 var errNotHere = errors.New("not on this machine")

@@ -312,6 +312,11 @@ func (l *launch) create(ctx context.Context) error {
 	}
 	if made.Console != nil {
 		defer made.Console.Close()
+	}
+	if err := l.checkPeers(); err != nil {
+		return err
+	}
+	if made.Console != nil {
 		err = l.c.Keeper.Terminal(ctx, TerminalRequest{
 			ID: l.i.ID, Master: made.Console, LogPath: l.c.Store.LogPath(l.i.ID), Log: l.out.Log,
 		})

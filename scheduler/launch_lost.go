@@ -2,9 +2,12 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"time"
+
+	"stack/runtime/shim"
 )
 
 // What a start can lose under way, so that its failure is nobody's.
@@ -38,6 +41,21 @@ func (l *launch) lostPeer(ctx context.Context) bool {
 	defer l.c.mu.Unlock()
 	return slices.ContainsFunc(joined(l.svc), func(ref string) bool {
 		now, err := l.c.peer(ctx, ref)
-		return err != nil || now.Pid != l.peers[ref].Pid
+		before := l.peers[ref]
+		return err != nil || now.Pid != before.Pid || now.StartTime != before.StartTime
 	})
+}
+
+// checkPeers is called when namespaces have been joined by pid: where another process
+// has the pid by now, they may be that one's, and were it one of the host's, the
+// container's walls would be missing. A process that is the peer, or is no more, was
+// nobody else before.
+func (l *launch) checkPeers() error {
+	for ref, p := range l.peers {
+		start, err := shim.StartTime(p.Pid)
+		if err == nil && p.StartTime != 0 && start != p.StartTime {
+			return fmt.Errorf("cannot join %s: it ended meanwhile", ref)
+		}
+	}
+	return nil
 }

@@ -1,45 +1,62 @@
 package scheduler
 
 import (
-	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"stack/runtime/shim"
 )
 
-// A start that fails because the shim has died is nobody's failure: the controller
-// that follows makes it again, without a command.
-func TestStartSurvivesTheShim(t *testing.T) {
+const joining = `
+services:
+  web:
+    image: rootfs:/img
+    command: [web]
+    network_mode: service:db
+    depends_on: [db]
+  db:
+    image: rootfs:/img
+    command: [db]
+    network_mode: none
+`
+
+// Namespaces are joined by pid: with one that another process has since, they may have
+// been the host's.
+func TestStartRefusesAnothersNamespaces(t *testing.T) {
 	b := newBench(t)
-	b.machine.mu.Lock()
-	b.shimGone = fmt.Errorf("cannot forget: %w", shim.ErrGone)
-	b.machine.mu.Unlock()
-	up := make(chan error, 1)
-	c := b.c
-	st := loadStack(t, twoServices)
-	go func() { up <- b.do(Command{Verb: VerbUp}, st) }()
-	eventually(t, "starts are under way", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, op := range c.inFlight {
-			if op.Kind == OpStart {
-				return true
-			}
+	b.pid, b.born = os.Getpid()-1, 1 // db, the first, gets a pid that lives, and not since then
+	err := b.do(Command{Verb: VerbUp}, loadStack(t, joining))
+	if err == nil || !strings.Contains(err.Error(), "cannot join service:db: it ended meanwhile") {
+		t.Errorf("up: %v", err)
+	}
+	if n := b.alive(); n != 1 {
+		t.Errorf("%d containers run", n)
+	}
+}
+
+func TestCheckPeers(t *testing.T) {
+	own, err := shim.StartTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		peer Peer
+		ok   bool
+	}{
+		"lives":    {Peer{Pid: os.Getpid(), StartTime: own}, true},
+		"another":  {Peer{Pid: os.Getpid(), StartTime: own + 1}, false},
+		"is gone":  {Peer{Pid: gone.Process.Pid, StartTime: own}, true},
+		"no start": {Peer{Pid: os.Getpid()}, true},
+	} {
+		l := &launch{peers: map[string]Peer{"service:db": c.peer}}
+		if err := l.checkPeers(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
 		}
-		return false
-	})
-	b.machine.mu.Lock()
-	b.shimGone = nil
-	b.machine.mu.Unlock()
-	b.end()
-	<-up
-	b.boot()
-	eventually(t, "all of it runs", func() bool {
-		for _, i := range b.instances() {
-			if i.State != StateRunning || i.Error != "" {
-				return false
-			}
-		}
-		return len(b.instances()) > 0
-	})
+	}
 }

@@ -45,7 +45,7 @@ func (s *Store) Neighbour(ctx context.Context, rt stater, container string) (p P
 	if st.Pid <= 0 {
 		return Peer{}, true, fmt.Errorf("container %s is not running", container)
 	}
-	p = Peer{Pid: st.Pid}
+	p = Peer{Pid: st.Pid, StartTime: st.StartTime}
 	if d.Service.Ipc != "none" {
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
 	}

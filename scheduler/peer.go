@@ -23,7 +23,7 @@ func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
 	}
-	p := Peer{Pid: st.Pid}
+	p := Peer{Pid: st.Pid, StartTime: st.StartTime}
 	if c.serviceOf(i).Ipc != "none" {
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
 	}

@@ -30,6 +30,8 @@ func (i Identity) ShortID() string { return i.ID[:min(12, len(i.ID))] }
 // Peer is a running container whose namespaces another one joins.
 type Peer struct {
 	Pid int
+	// StartTime is runtime.State's; 0 if unknown.
+	StartTime uint64
 	// UserNS is the ID of the container that owns the peer's user namespace, empty
 	// when the peer lives in the host's. Whoever joins one of its namespaces joins
 	// this one too.
