@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -142,7 +143,10 @@ func (b *builder) attachSpecial(m *mount, kind string) error {
 	if err := checkKind(fd, kind); err != nil {
 		return err
 	}
-	copied, err := b.keep(cloneTree(fd, "", false))
+	copied, err := -1, error(unix.EINVAL)
+	if !b.setup.oldKernel {
+		copied, err = b.keep(cloneTree(fd, "", false))
+	}
 	switch {
 	case err == nil:
 		fd = copied
@@ -164,6 +168,11 @@ func (b *builder) used(kind string, but *mount) bool {
 		}
 	}
 	return false
+}
+
+// holds says whether this very mount is attached in the container's tree.
+func (b *builder) holds(fd int) bool {
+	return slices.ContainsFunc(b.mounts, func(m mount) bool { return m.attached && m.at == fd })
 }
 
 // checkKind trusts the kernel, not the process, about what a descriptor is.

@@ -59,9 +59,13 @@ func (b *builder) attachOverlays() error {
 // park puts the mounts of the first process, of which attachSpecial took copies, into
 // the host's tree, which is about to be dropped. The kernel waits for a grace period of
 // RCU wherever mounts are dropped, 0.1 ms: now once for all, not at the close of each.
-// Those that stay detached are closed as well.
+// Those that stay detached are closed as well. One that is attached itself, as it could
+// not be copied, must stay where it is.
 func (b *builder) park() {
 	for _, file := range b.target.Special {
+		if b.holds(int(file.Fd())) {
+			continue
+		}
 		_ = unix.MoveMount(int(file.Fd()), "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
 }
