@@ -116,10 +116,16 @@ func TestIndexInParts(t *testing.T) {
 	foreign := platform(l.image("{}", makeTar(t, file("b", "2"))), "riscv64", "")
 	lost, statement := attested(t, l, m)
 	many, _ := attested(t, l, m, foreign)
+	huge := l.json(v1.MediaTypeImageManifest, v1.Manifest{
+		Versioned: specsVersion(), Config: l.blob(v1.MediaTypeEmptyJSON, []byte("{}")),
+		Layers: []v1.Descriptor{{MediaType: "application/vnd.in-toto+json", Digest: digest.FromString("never sent"), Size: maxAttestations + 1}},
+	})
+	huge.Annotations = map[string]string{annotationKind: kindAttestation, annotationOf: m.Digest.String()}
+	flood := l.json(v1.MediaTypeImageIndex, v1.Index{Versioned: specsVersion(), Manifests: []v1.Descriptor{m, huge}})
 	if err := os.Remove(filepath.Join(l.dir, "blobs", "sha256", statement.Digest.Encoded())); err != nil {
 		t.Fatal(err)
 	}
-	for name, target := range map[string]v1.Descriptor{"lost": lost, "many": many} {
+	for name, target := range map[string]v1.Descriptor{"lost": lost, "many": many, "flood": flood} {
 		s := testStore(t)
 		f := newRemote(l, map[string]v1.Descriptor{testRef: target})
 		rec := mustPull(t, s, f, testRef)
@@ -128,6 +134,9 @@ func TestIndexInParts(t *testing.T) {
 		}
 		if name == "many" && f.fetched[statement.Digest] != nil {
 			t.Error("attestations were fetched for nothing")
+		}
+		if f.fetched[digest.FromString("never sent")] != nil {
+			t.Errorf("%s: what is too large was asked for", name)
 		}
 		if d, err := s.Push(context.Background(), &shelf{}, testRef, nil); err != nil || d.Digest != m.Digest {
 			t.Errorf("%s: %v %v", name, d, err)

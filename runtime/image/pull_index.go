@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -32,8 +33,9 @@ func (p *pull) whole(ctx context.Context, target v1.Descriptor, rec Record) *v1.
 			return nil
 		}
 	}
+	budget := int64(maxAttestations)
 	for _, d := range missing {
-		if err := p.attestation(ctx, d); err != nil {
+		if err := p.attestation(ctx, d, &budget); err != nil {
 			p.s.log.DebugContext(ctx, "cannot fetch an attestation", "image", p.ref, "error", err)
 			return nil
 		}
@@ -41,12 +43,30 @@ func (p *pull) whole(ctx context.Context, target v1.Descriptor, rec Record) *v1.
 	return &target
 }
 
-func (p *pull) attestation(ctx context.Context, d v1.Descriptor) error {
-	b, err := readBranch(d, func(d v1.Descriptor) ([]byte, error) { return p.small(ctx, d) })
+// maxAttestations bounds what is fetched beside an image, in bytes: nobody asked for
+// it.
+const maxAttestations = 256 << 20
+
+func (p *pull) attestation(ctx context.Context, d v1.Descriptor, budget *int64) error {
+	spend := func(d v1.Descriptor) error {
+		if *budget -= max(d.Size, 1<<10); *budget < 0 {
+			return fmt.Errorf("%w: the attestations have more than %d bytes", ErrHostile, maxAttestations)
+		}
+		return nil
+	}
+	b, err := readBranch(d, func(d v1.Descriptor) ([]byte, error) {
+		if err := spend(d); err != nil {
+			return nil, err
+		}
+		return p.small(ctx, d)
+	})
 	if err != nil {
 		return err
 	}
 	for _, d := range b.allBlobs() {
+		if err := spend(d); err != nil {
+			return err
+		}
 		if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
 			return err
 		}
