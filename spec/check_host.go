@@ -8,13 +8,18 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
+// maxHostname is __NEW_UTS_LEN of linux/utsname.h, of either name.
+const maxHostname = 64
+
 // checkHosts: host names, resolvers and extra hosts are well-formed.
 func checkHosts(m *model, r *report) {
 	hostname := regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_-]+)*)$`)
 	for _, s := range m.enabled() {
 		for _, key := range []string{"hostname", "domainname"} {
-			if v := s.v.get(key); v.text() != "" && (!hostname.MatchString(v.text()) || len(v.text()) > 253) {
+			if v := s.v.get(key); v.text() != "" && !hostname.MatchString(v.text()) {
 				r.addf(v.at, "host", "%q is no host name", v.text())
+			} else if len(v.text()) > maxHostname {
+				r.addf(v.at, "host", "%s cannot have more than %d characters", key, maxHostname)
 			}
 		}
 		for _, item := range s.v.get("dns").list() {
