@@ -40,7 +40,9 @@ type app struct {
 	parallel   int
 	compatible bool
 	dryRun     bool
-	idMap      rootfs.IDMapProbe
+	// all has config print what no service uses.
+	all   bool
+	idMap rootfs.IDMapProbe
 	// plain shows progress as lines even on a terminal: other output comes between.
 	plain bool
 }
@@ -60,6 +62,7 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.dir, "project-directory", "", "directory that relative paths start from")
 	f.StringVar(&a.ansi, "ansi", "auto", "colours and cursor control: never, always, auto")
 	f.StringVar(&a.progress, "progress", "auto", "progress output: auto, tty, plain, json, quiet")
+	f.BoolVar(&a.all, "all-resources", false, "config prints what no service uses as well")
 	f.BoolVar(&a.dryRun, "dry-run", false, "only print what would be done, as plan does")
 	f.IntVar(&a.parallel, "parallel", -1, "accepted for compatibility; stack chooses by itself")
 	f.BoolVar(&a.compatible, "compatibility", false, "accepted for compatibility")
@@ -72,6 +75,9 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 func (a *app) checkGlobals(verb *cobra.Command) error {
 	if a.dryRun && !canForetell(verb) {
 		return fmt.Errorf("--dry-run is for %s", strings.Join(foretold(), ", "))
+	}
+	if a.all && verb.Name() != "config" {
+		return errors.New("--all-resources is for config: what no service uses is not made")
 	}
 	if a.ansi == "auto" {
 		a.ansi = cmp.Or(a.getenv("COMPOSE_ANSI"), a.ansi)

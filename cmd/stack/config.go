@@ -17,7 +17,7 @@ import (
 type configOptions struct {
 	format, output, hash                                                         string
 	services, images, volumes, networks, models, profiles                        bool
-	environment, variables, quiet, check                                         bool
+	environment, variables, quiet, check, all                                    bool
 	noInterpolate, noNormalize, noPaths, noConsistency, noEnv, digests, lockOnly bool
 }
 
@@ -106,6 +106,7 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 		return err
 	}
 	st.Warnings.Render(a.stderr, a.colors(a.stderr))
+	o.all = a.all
 	st.Project = o.needed(st.Project)
 	switch {
 	case o.lockOnly:
@@ -137,11 +138,13 @@ func (o *configOptions) write(ctx context.Context, a *app, w io.Writer, services
 	return o.writeStack(w, st)
 }
 
-// needed is the project as Docker Compose prints it: without what no service uses,
-// and without the env files that the environment was read from. What a service can
+// needed is the project as Docker Compose prints it: without what no service uses
+// (but for --all-resources), and without the env files that the environment was read from. What a service can
 // do without and a profile disables is left out too: nobody could read it back.
 func (o *configOptions) needed(p *types.Project) *types.Project {
-	p = p.WithoutUnnecessaryResources()
+	if !o.all {
+		p = p.WithoutUnnecessaryResources()
+	}
 	for name, s := range p.Services {
 		maps.DeleteFunc(s.DependsOn, func(to string, d types.ServiceDependency) bool {
 			_, enabled := p.Services[to]
