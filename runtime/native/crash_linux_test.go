@@ -92,6 +92,30 @@ func TestForcedDeleteOfUnknownRecord(t *testing.T) {
 	}
 }
 
+// A creator that died between its intent and the refusal of a cgroup in use left a
+// record that names another's cgroup: nobody in there may be killed for it.
+func TestDeleteSparesAnothersCgroup(t *testing.T) {
+	needRoot(t)
+	ctx, r, id := context.Background(), newRuntime(t), testID(t)
+	other := create(t, runtimetest.Spec(runtimetest.Busybox(t), "sleep", "1000"))
+	check(t, other.Start(ctx, other.id))
+	spec := runtimetest.Spec(runtimetest.Busybox(t), "cat")
+	spec.Linux.CgroupsPath = "/stack/conformance/" + other.id
+	h, err := r.claim(ctx, id)
+	check(t, err)
+	c := &creating{Bundle: &runtime.Bundle{ID: id, Spec: spec}, runtime: r, home: h}
+	check(t, c.prepare(ctx))
+	check(t, c.intend(ctx))
+	h.Close() // as by a crash
+	check(t, r.Delete(ctx, id, true))
+	if s, err := other.State(ctx, other.id); err != nil || s.Status != runtime.Running {
+		t.Errorf("the other container: %+v, %v", s, err)
+	}
+	if _, err := r.State(ctx, id); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("the record: %v", err)
+	}
+}
+
 // nothingLeft looks for cgroups, mounts and processes.
 func nothingLeft(t *testing.T, id string) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -204,6 +205,11 @@ func (rec *record) afterwards(ctx context.Context) error {
 // destroy kills whatever is left of a container, a first process that its
 // creator did not live to record included, and removes the cgroup.
 func (rec *record) destroy(ctx context.Context, group *cgroup.Group) error {
+	if group != nil && rec.mayBeAnothers() {
+		if pids, err := group.Pids(); err != nil || len(pids) > 0 {
+			return err
+		}
+	}
 	if group != nil {
 		if err := group.Kill(); err != nil {
 			return err
@@ -217,6 +223,13 @@ func (rec *record) destroy(ctx context.Context, group *cgroup.Group) error {
 		return nil
 	}
 	return group.Delete()
+}
+
+// mayBeAnothers says that the creator died before it had a process, perhaps before it
+// was told that the cgroup which the specification names is in use. What of ours is in
+// there ends by itself.
+func (rec *record) mayBeAnothers() bool {
+	return rec.Pid == 0 && !strings.Contains(rec.Cgroup, rec.ID)
 }
 
 // killProcess kills a recorded process, if it still runs, and waits until it has
