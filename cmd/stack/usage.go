@@ -77,5 +77,5 @@ func withHint(text, hint string) string {
 }
 
 func seeHelp(cmd *cobra.Command, text string) error {
-	return fmt.Errorf("%s\nSee '%s --help'.", text, cmd.CommandPath())
+	return fmt.Errorf("%s\n%s", text, fmt.Sprintf("See '%s --help'.", cmd.CommandPath()))
 }
