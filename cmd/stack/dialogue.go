@@ -111,6 +111,7 @@ func (d *dialogue) wait(ctx context.Context, changes <-chan []*scheduler.Instanc
 				if err != nil {
 					continue // its end is recorded in any case
 				}
+				d.streams.close()
 				d.streams, open = again, again.done
 			}
 		case list, ok := <-changes:

@@ -16,8 +16,8 @@ import (
 	"stack/scheduler"
 )
 
-// followEvents calls each for the journal's events , then for every
-// new one, until ctx ends. The journal is all it needs: it works with the
+// followEvents calls each for the journal's events, then for every new one, until ctx
+// ends. The journal is all it needs: it works with the
 // controller dead, across `down` and before a first `up`.
 func followEvents(ctx context.Context, s *scheduler.Store, each func(scheduler.Event) error) error {
 	dir := filepath.Dir(s.EventsPath())

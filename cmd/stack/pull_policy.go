@@ -20,9 +20,8 @@ type wantedImage struct {
 	built         bool          // the service can build it
 }
 
-// wantedImages are the images of a service: its own, those of its hooks
-// and volumes. policy
-// replaces the service's unless it is "" or "policy".
+// wantedImages are the images of a service: its own, those of its hooks and volumes.
+// policy replaces the service's unless it is "" or "policy".
 func wantedImages(svc types.ServiceConfig, policy string) ([]wantedImage, error) {
 	if policy != "" && policy != "policy" {
 		svc.PullPolicy, svc.PullRefreshAfter = policy, ""

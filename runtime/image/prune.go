@@ -127,7 +127,7 @@ func (s *Store) sweep(recs []Record, layers []string, done *Pruned) error {
 			keep[dir] = true
 		}
 		if err := s.keepBlobs(rec, keep); err != nil {
-			return err
+			return fmt.Errorf("image %s is damaged, remove it or pull it again: %w", Familiar(rec.Image.Ref), err)
 		}
 	}
 	for _, sub := range []string{"layers", "host", "blobs/sha256", "blobs/sha512", "partial", "tmp", "locks"} {
