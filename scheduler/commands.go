@@ -160,7 +160,7 @@ func (c *Controller) adopt(w Wish) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Store.SaveWish(w); err != nil {
+	if err := c.Store.saveWish(c.want.Wish, w); err != nil {
 		return err
 	}
 	if !w.Down {
