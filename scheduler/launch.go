@@ -227,8 +227,10 @@ func userOf(svc types.ServiceConfig, img image.Image) string {
 
 // volumes makes the directories that the mounts need.
 func (l *launch) volumes(ctx context.Context) error {
+	had := l.i.Anonymous
 	var uses []VolumeUse
 	uses, l.i.Volumes, l.i.Anonymous = volumeUses(l.out.Mounts)
+	l.tellLost(had, uses)
 	if len(l.i.Volumes) > 0 { // recorded first: who dies now still lets go of them
 		l.c.update(l.i.ID, func(i *Instance) { i.Volumes, i.Anonymous = l.i.Volumes, l.i.Anonymous })
 	}

@@ -59,3 +59,16 @@ func (l *launch) checkPeers() error {
 	}
 	return nil
 }
+
+// tellLost tells of anonymous volumes that an earlier run had and somebody took away:
+// nothing brings their data back, the container begins with empty ones.
+func (l *launch) tellLost(had []string, uses []VolumeUse) {
+	for _, u := range uses {
+		if !u.Anonymous || !slices.Contains(had, u.Name) || exists(l.c.Store.Layout.VolumeData(u.Name)) {
+			continue
+		}
+		fault := "the anonymous volume at " + u.Target + " was taken away, its data is lost"
+		l.i.Warnings = append(l.i.Warnings, fault)
+		l.c.emit(Event{Type: "volume", Action: ActionRepair, Name: u.Name, Attributes: map[string]string{"fault": fault, "name": u.Name}})
+	}
+}
