@@ -57,10 +57,18 @@ func Ensure(ctx context.Context, o StartOptions) (*Client, error) {
 	if c, err := connect(ctx, o.Dir); err == nil || !errors.Is(err, ErrNoShim) {
 		return c, err
 	}
-	if err := start(ctx, o); err != nil {
-		return nil, fmt.Errorf("cannot start shim: %w", err)
+	return startOrJoin(ctx, o)
+}
+
+// startOrJoin starts a shim. A starter that was killed may have left one that was not
+// ready a moment ago, and has the lock: that one will do as well.
+func startOrJoin(ctx context.Context, o StartOptions) (*Client, error) {
+	failed := start(ctx, o)
+	c, err := connect(ctx, o.Dir)
+	if failed != nil && err != nil {
+		return nil, fmt.Errorf("cannot start shim: %w", failed)
 	}
-	return connect(ctx, o.Dir)
+	return c, err
 }
 
 // lockDir makes and locks dir. The directory itself is the lock: it leaves no file

@@ -62,9 +62,7 @@ func run(o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
-	lock, err := lockFile(ctx, o.Dir+"/shim.lock")
-	cancel()
+	lock, err := takeLock(o.Dir)
 	if err != nil {
 		return fmt.Errorf("cannot start shim: another one lives: %w", err)
 	}
@@ -85,6 +83,42 @@ func run(o Options) error {
 	s.remove(o.Cgroup)
 	return nil
 }
+
+// errServed is why a shim gives way: one that a starter left behind, who was killed,
+// was quicker.
+var errServed = errors.New("it serves")
+
+// takeLock waits for a dying shim to let go of dir's lock. One that serves does not die:
+// whoever started us is to use that.
+func takeLock(dir string) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	type result struct {
+		lock *os.File
+		err  error
+	}
+	got := make(chan result, 1)
+	go func() {
+		lock, err := lockFile(ctx, dir+"/shim.lock")
+		got <- result{lock, err}
+	}()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		select {
+		case r := <-got:
+			return r.lock, r.err
+		case <-look.C:
+			if c, err := connect(ctx, dir); err == nil {
+				c.Close()
+				return nil, errServed
+			}
+		}
+	}
+}
+
+// lookAgain is how often a shim that waits for the lock sees whether its holder serves.
+const lookAgain = 100 * time.Millisecond
 
 // loop reaps until the shim is done, and then lets the last output arrive.
 func (s *server) loop(children <-chan os.Signal) {
