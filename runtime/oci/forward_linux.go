@@ -22,9 +22,13 @@ var (
 
 // onSignal marks signal s as pending and, when forwardTo is set and the mark still
 // stands, takes it back and sends s there. It is not to be called from Go.
+//
+//lint:ignore U1000 the kernel's
 func onSignal()
 
 // restore returns from a signal handler, where the kernel wants the program to say how.
+//
+//lint:ignore U1000 the kernel's
 func restore()
 
 // sigaction is the kernel's struct of that name.
