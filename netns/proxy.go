@@ -25,18 +25,22 @@ type Target func() (addr netip.AddrPort, ok bool)
 const udpIdle = 120 * time.Second
 
 // ProxyTCP serves a listener made by [Listen] until ctx ends or the listener is
-// closed, then drops the connections it carries.
-func ProxyTCP(ctx context.Context, l net.Listener, to Target) error {
+// closed, then drops the connections it carries. It accepts while there is room among
+// clients.
+func ProxyTCP(ctx context.Context, l net.Listener, to Target, clients Clients) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
-	for {
+	for clients.enter(ctx) {
 		client, err := l.Accept()
-		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-			return ctx.Err()
+		if err != nil {
+			clients.leave()
+		}
+		if errors.Is(err, net.ErrClosed) {
+			break
 		}
 		if err != nil {
 			if transient(err) {
@@ -48,8 +52,12 @@ func ProxyTCP(ctx context.Context, l net.Listener, to Target) error {
 			}
 			return fmt.Errorf("cannot accept on %v: %w", l.Addr(), err)
 		}
-		serving.Go(func() { relay(ctx, client, to) })
+		serving.Go(func() {
+			defer clients.leave()
+			relay(ctx, client, to)
+		})
 	}
+	return ctx.Err()
 }
 
 func transient(err error) bool {
@@ -97,15 +105,16 @@ func pour(to, from net.Conn) {
 	from.Close()
 }
 
-// ProxyUDP serves a reserved UDP socket until ctx ends or it is closed.
-func ProxyUDP(ctx context.Context, c net.PacketConn, to Target) error {
+// ProxyUDP serves a reserved UDP socket until ctx ends or it is closed. A new client is
+// dropped where there is no room among clients.
+func ProxyUDP(ctx context.Context, c net.PacketConn, to Target, clients Clients) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	p := &udpProxy{conn: c, sessions: make(map[string]net.Conn)}
+	p := &udpProxy{conn: c, clients: clients, sessions: make(map[string]net.Conn)}
 	b := make([]byte, 64<<10)
 	for {
 		n, client, err := c.ReadFrom(b)
@@ -121,11 +130,9 @@ func ProxyUDP(ctx context.Context, c net.PacketConn, to Target) error {
 	}
 }
 
-// maxSessions bounds what spoofed clients can make the proxy hold.
-const maxSessions = 1024
-
 type udpProxy struct {
 	conn     net.PacketConn
+	clients  Clients
 	mu       sync.Mutex
 	sessions map[string]net.Conn
 }
@@ -140,16 +147,18 @@ func (p *udpProxy) session(ctx context.Context, client net.Addr, to Target, serv
 		return s
 	}
 	addr, ok := to()
-	if !ok || len(p.sessions) >= maxSessions {
+	if !ok || !p.clients.tryEnter() {
 		return nil
 	}
 	s, err := net.Dial("udp", addr.String())
 	if err != nil {
+		p.clients.leave()
 		return nil
 	}
 	s.SetReadDeadline(time.Now().Add(udpIdle))
 	p.sessions[key] = s
 	serving.Go(func() {
+		defer p.clients.leave()
 		defer context.AfterFunc(ctx, func() { s.Close() })()
 		p.answer(s, client)
 		p.mu.Lock()

@@ -109,10 +109,10 @@ func TestProxyServesWhatRulesCannot(t *testing.T) {
 	packets, err := net.FilePacketConn(udp)
 	must(t, err)
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 2)
+	done, clients := make(chan error, 2), DefaultClients()
 	// The proxy's own sockets are made in the lab's host namespace.
-	go func() { done <- ProxyTCP(ctx, listener, h.inLab(to, l)) }()
-	go func() { done <- ProxyUDP(ctx, packets, h.inLab(to, l)) }()
+	go func() { done <- ProxyTCP(ctx, listener, h.inLab(to, l), clients) }()
+	go func() { done <- ProxyUDP(ctx, packets, h.inLab(to, l), clients) }()
 	l.reaches("::1", l.host, "[::1]:8080", "proxied")
 	l.reaches("IPv6 neighbour of an IPv4 container", l.neighbour, net.JoinHostPort(hostAddr6, "8080"), "proxied")
 	l.reaches("IPv4 goes by rule", l.host, "127.0.0.1:8080", "web")

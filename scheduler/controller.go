@@ -119,6 +119,7 @@ type Controller struct {
 	plugged   map[string]bool               // containers that may have links, ports, streams
 	parked    []string                      // containers whose links go with the project
 	proxies   map[string]context.CancelFunc // by reservation
+	served    netns.Clients                 // that they serve together
 	held      map[string]chan struct{}      // one-offs that wait for their client
 	shared    *shared                       // of the command that stands
 	reload    *hotReload                    // while a client watches
@@ -161,7 +162,7 @@ func NewController(cfg Config) (*Controller, error) {
 		instances: map[string]*Instance{}, images: map[string]image.Image{}, looked: map[string]bool{}, sources: map[string]map[string]string{},
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{}, memory: map[string]*memoryWatch{},
-		proxies: map[string]context.CancelFunc{}, opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
+		proxies: map[string]context.CancelFunc{}, served: netns.DefaultClients(), opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
 		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
 	}
 	c.network = newCoalescer(c.applyNetwork)

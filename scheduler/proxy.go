@@ -57,7 +57,7 @@ func (c *Controller) serveProxy(p netns.Port) error {
 	if served {
 		return nil
 	}
-	run, err := proxyOn(f, p, c.proxyTarget(name))
+	run, err := proxyOn(f, p, c.proxyTarget(name), c.served)
 	if err != nil {
 		return fmt.Errorf("cannot serve port %d through a proxy: %w", p.HostPort, err)
 	}
@@ -74,13 +74,13 @@ func (c *Controller) serveProxy(p netns.Port) error {
 }
 
 // proxyOn makes a server of a reserved socket.
-func proxyOn(f *os.File, p netns.Port, to netns.Target) (func(context.Context) error, error) {
+func proxyOn(f *os.File, p netns.Port, to netns.Target, clients netns.Clients) (func(context.Context) error, error) {
 	if p.Protocol == "udp" {
 		conn, err := net.FilePacketConn(f)
-		return func(ctx context.Context) error { return netns.ProxyUDP(ctx, conn, to) }, err
+		return func(ctx context.Context) error { return netns.ProxyUDP(ctx, conn, to, clients) }, err
 	}
 	l, err := netns.Listen(f)
-	return func(ctx context.Context) error { return netns.ProxyTCP(ctx, l, to) }, err
+	return func(ctx context.Context) error { return netns.ProxyTCP(ctx, l, to, clients) }, err
 }
 
 // proxyTarget is where a port's next client goes: a container as for those that
