@@ -62,7 +62,7 @@ func TestFiftyAtOnce(t *testing.T) {
 	wg.Wait()
 	detach := time.Since(begin) / n
 	t.Logf("an endpoint of %d at once: attach %v, resolver %v, detach %v; Apply with nothing to do %v", n, attach, dns, detach, again)
-	if attach > 40*time.Millisecond || detach > 40*time.Millisecond {
+	if attach > 200*time.Millisecond || detach > 200*time.Millisecond { // 4 and 2 ms on a quiet machine
 		t.Errorf("an endpoint costs too much: attach %v, detach %v", attach, detach)
 	}
 	must(t, h.Remove(ctx))

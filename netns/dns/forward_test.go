@@ -229,7 +229,7 @@ func TestLoop(t *testing.T) {
 	back.Store(server)
 	began := time.Now()
 	m := ask(t, "udp", server, "example.com.", dns.TypeA)
-	if m.Rcode != dns.RcodeServerFailure || asked.Load() != 1 || time.Since(began) > time.Second {
+	if m.Rcode != dns.RcodeServerFailure || asked.Load() != 1 || time.Since(began) > 10*time.Second {
 		t.Errorf("%s after %d rounds and %v", dns.RcodeToString[m.Rcode], asked.Load(), time.Since(began))
 	}
 }
