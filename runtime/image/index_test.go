@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -33,7 +34,10 @@ func attested(t *testing.T, l *layout, image v1.Descriptor, others ...v1.Descrip
 }
 
 // shelf takes what is pushed.
-type shelf struct{ sent []string }
+type shelf struct {
+	mu   sync.Mutex
+	sent []string
+}
 
 func (p *shelf) Push(_ context.Context, ref string, d v1.Descriptor, _ []string, open func() (io.ReadCloser, error)) (bool, error) {
 	f, err := open()
@@ -45,6 +49,8 @@ func (p *shelf) Push(_ context.Context, ref string, d v1.Descriptor, _ []string,
 	if err == nil && (digest.FromBytes(data) != d.Digest || int64(len(data)) != d.Size) {
 		err = fmt.Errorf("%s has other bytes", d.Digest)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.sent = append(p.sent, ref+" "+d.Digest.String())
 	return true, err
 }

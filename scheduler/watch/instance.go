@@ -203,8 +203,17 @@ func (n *Instance) drop(l *listener, dir string) {
 func (n *Instance) unwatch(path string) {
 	if _, ok := n.paths[path]; ok {
 		delete(n.paths, path)
-		_ = n.events.Remove(path)
+		removeWatch(n.events, path)
 	}
+}
+
+// removeWatch outlives a fault of fsnotify (1.10.1): a watched path that leads, when it
+// is added again, to a directory watched under another path loses its watch, is known
+// on, and to remove it dereferences nil. Add looks where the path leads, but a
+// directory can be moved between the look and inotify_add_watch(2).
+func removeWatch(events *fsnotify.Watcher, path string) {
+	defer func() { _ = recover() }() // before anything was changed; the lock is let go
+	_ = events.Remove(path)
 }
 
 // Close ends all of a listener's watches, and the instance with the last listener.

@@ -55,3 +55,22 @@ func TestInstanceMoves(t *testing.T) {
 		told(t, f, "the file in the new directory was written")
 	}
 }
+
+// TestFsnotifyForgets: a path that leads to another watched directory by the time it is
+// added again is no end of the program when it is removed.
+func TestFsnotifyForgets(t *testing.T) {
+	dir := t.TempDir()
+	one, two, path := filepath.Join(dir, "one"), filepath.Join(dir, "two"), filepath.Join(dir, "path")
+	must(t, os.Mkdir(one, 0o755), os.Mkdir(two, 0o755), os.Symlink(two, path))
+	var n Instance
+	l, err := n.listen()
+	must(t, err)
+	defer l.Close()
+	must(t, l.Add(one), l.Add(path))
+	must(t, os.Remove(path), os.Symlink(one, path), n.events.Add(path)) // as if moved after Add looked
+	l.Remove(path)
+	must(t, os.WriteFile(filepath.Join(one, "file"), nil, 0o644))
+	if ev := <-l.Events; ev.Name != filepath.Join(one, "file") {
+		t.Errorf("told %v", ev)
+	}
+}
