@@ -187,7 +187,7 @@ func TestRuntimes(t *testing.T) {
 		t.Error(err)
 	}
 	var out strings.Builder
-	r.print(&out)
+	r.print(&out, "at once")
 	for _, want := range []string{"runc run / stack oci run: 2.50, the median of 3", "runc run / create and start in process: 3.12"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q lacks %q", out.String(), want)
