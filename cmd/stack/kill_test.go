@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,20 +139,57 @@ func (p *project) control() time.Duration {
 	})
 }
 
-// checkLines sees that a container's log counts from 1 without a gap.
-func (p *project) checkLines(container string) {
+// counted reads a log of lines that count from 1.
+type counted struct {
+	next int
+	gaps []string
+}
+
+// line takes the next number. A shim that is killed between reading a container's output
+// and writing the log takes what it had read with it: that is a line or a few, seldom.
+func (c *counted) line(n int) error {
+	const inHand = 100
+	switch {
+	case n < c.next || n > c.next+inHand:
+		return fmt.Errorf("line %d where line %d belongs", n, c.next)
+	case n > c.next:
+		c.gaps = append(c.gaps, fmt.Sprintf("line %d where line %d belongs", n, c.next))
+	}
+	c.next = n + 1
+	return nil
+}
+
+// check tells whether lines are missing more often than by that chance: what the pipe
+// held, say, would be missing after every death of the shim.
+func (c *counted) check(kills int) error {
+	if len(c.gaps) > 1+kills/10 {
+		return fmt.Errorf("%d gaps after %d deaths of the shim: %s", len(c.gaps), kills, strings.Join(c.gaps, ", "))
+	}
+	return nil
+}
+
+// checkLines sees that a container's log counts from 1 without a gap, but for what a
+// killed shim had in hand.
+func (p *project) checkLines(container string, kills int) {
 	p.t.Helper()
 	service, index, _ := strings.Cut(strings.TrimPrefix(container, p.name+"-"), "-")
-	next := 1
+	c := counted{next: 1}
 	for line := range strings.Lines(p.run("logs", "--no-log-prefix", "--index", index, service)) {
-		if got := strings.TrimSpace(line); got != "line "+strconv.Itoa(next) {
-			p.t.Errorf("log of %s: %q where line %d belongs", container, got, next)
+		var n int
+		if _, err := fmt.Sscanf(line, "line %d\n", &n); err != nil {
+			p.t.Errorf("log of %s: %q", container, line)
 			return
 		}
-		next++
+		if err := c.line(n); err != nil {
+			p.t.Errorf("log of %s: %v", container, err)
+			return
+		}
 	}
-	if next == 1 {
+	if c.next == 1 {
 		p.t.Errorf("log of %s is empty", container)
+	}
+	if err := c.check(kills); err != nil {
+		p.t.Errorf("log of %s: %v", container, err)
 	}
 }
 
@@ -191,7 +227,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		t.Errorf("control was back after %v", away)
 	}
 	for name := range before {
-		p.checkLines(name)
+		p.checkLines(name, 4)
 	}
 }
 
@@ -253,7 +289,7 @@ func TestBothKilledUnderLoad(t *testing.T) {
 	}
 	l.end(t)
 	for _, name := range []string{"web-1", "two-1", "two-2"} {
-		p.checkLines(p.name + "-" + name)
+		p.checkLines(p.name+"-"+name, 3)
 	}
 }
 
