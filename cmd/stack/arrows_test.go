@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"runtime/native":      {"runtime", "runtime/statedir"},
 	"runtime/oci":         {"runtime", "runtime/native", "runtime/native/ps"},
 	"runtime/external":    {"runtime", "runtime/statedir"},
-	"runtime/vm":          {"runtime", "runtime/vm/wire", "runtime/vm/monitor", "runtime/vm/kernel"},
+	"runtime/vm":          {"runtime", "runtime/statedir", "runtime/vm/wire", "runtime/vm/monitor", "runtime/vm/kernel"},
 	"runtime/vm/wire":     {"runtime"},
 	"runtime/vm/monitor":  {"runtime", "runtime/vm/wire"},
 	"runtime/vm/guest":    {"runtime", "runtime/native/ps", "runtime/native/transfer", "runtime/vm/wire"},

@@ -1,7 +1,7 @@
 // Package vm runs a container as a virtual machine: its processes get a kernel of their
 // own, under QEMU, and everything else is as for any container.
 //
-// It may import runtime and its own sub-packages. The hypervisor is itself run by a
+// It may import runtime, statedir and its own sub-packages. The hypervisor is itself run by a
 // runtime.Runtime that it is given, the native one, as a container:
 //
 //	shim
@@ -36,9 +36,10 @@
 // # What a machine cannot do
 //
 // As a runtime.Runtime it differs from the contract so: Pids are the hypervisor's
-// processes; Update changes the share of processors only; a bundle with ExtraFiles, or
-// one that joins namespaces, is refused; namespaces, cgroup and oom_score_adj that the
-// suite looks up in the host's /proc are the hypervisor's.
+// processes; Update changes the share of processors only; a signal to all reaches the
+// program alone, unless it is SIGKILL; a bundle with ExtraFiles, with less than 128 MB,
+// or one that joins namespaces, is refused; namespaces, cgroup and oom_score_adj that
+// the suite looks up in the host's /proc are the hypervisor's.
 //
 // Processor: KVM where a kernel is seen to run with it (tried once since the host's boot,
 // remembered in Home/kvm.json), otherwise QEMU's software emulation, told once.

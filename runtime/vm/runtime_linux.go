@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stack/runtime"
+	"stack/runtime/statedir"
 	"stack/runtime/vm/wire"
 )
 
@@ -75,6 +76,9 @@ func (r *Runtime) Machine(id string) bool {
 func (r *Runtime) Create(ctx context.Context, b runtime.Bundle) (runtime.Created, error) {
 	if b.Spec == nil || b.Spec.Annotations[Annotation] != "vm" {
 		return r.Runtime.Create(ctx, b)
+	}
+	if err := statedir.CheckID(b.ID); err != nil { // its directory is made, and removed, here
+		return runtime.Created{}, err
 	}
 	if _, err := r.Runtime.State(ctx, b.ID); err == nil {
 		return runtime.Created{}, fmt.Errorf("%w: %s", runtime.ErrExists, b.ID)
@@ -150,6 +154,9 @@ func (r *Runtime) Kill(ctx context.Context, id string, sig syscall.Signal, all b
 
 // Delete implements runtime.Runtime.
 func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
+	if err := statedir.CheckID(id); err != nil {
+		return err
+	}
 	err := r.Runtime.Delete(ctx, id, force)
 	if err == nil || errors.Is(err, runtime.ErrNotFound) {
 		if gone := os.RemoveAll(r.dir(id)); gone != nil {

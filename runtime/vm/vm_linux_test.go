@@ -80,12 +80,22 @@ func TestConformance(t *testing.T) {
 // says the same.
 func differences() map[string]string {
 	const (
-		late = "the guest's runtime refuses it, at start: until then only the hypervisor exists"
-		own  = "the setting is of the guest's kernel, which is the machine's own"
+		late   = "the guest's runtime refuses it, at start: until then only the hypervisor exists"
+		own    = "the setting is of the guest's kernel, which is the machine's own"
+		joined = "a machine shares no namespaces"
 	)
 	return map[string]string{
-		"process/rlimits": late,
-		"process/null":    "without a descriptor of the host there is still a pipe in the guest",
-		"process/sysctl":  own,
+		"lifecycle/kill_all":              "a signal to all, but for SIGKILL, reaches the program alone",
+		"sharing/with_the_user_namespace": joined,
+		"sharing/without_user_namespaces": joined,
+		"sharing/pid_namespace":           joined,
+		"sharing/host_namespaces":         joined,
+		"exec/inside":                     "the namespaces that the host sees are the hypervisor's",
+		"exec/descriptors":                "no descriptor of the host reaches the guest",
+		"limits/memory":                   "no machine has so little memory",
+		"limits/update":                   "only the share of processors changes",
+		"process/rlimits":                 late,
+		"process/null":                    "without a descriptor of the host there is still a pipe in the guest",
+		"process/sysctl":                  own,
 	}
 }
