@@ -38,7 +38,8 @@
 // As a runtime.Runtime it differs from the contract so: Pids are the hypervisor's
 // processes; Update changes the share of processors only; a signal to all reaches the
 // program alone, unless it is SIGKILL; a bundle with ExtraFiles, with less than 128 MB,
-// or one that joins namespaces, is refused; namespaces, cgroup and oom_score_adj that
+// or one that joins namespaces, is refused; no mount point is made in a root that is a
+// plain directory shared read-only; namespaces, cgroup and oom_score_adj that
 // the suite looks up in the host's /proc are the hypervisor's.
 //
 // Processor: KVM where a kernel is seen to run with it (tried once since the host's boot,

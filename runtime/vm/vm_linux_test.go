@@ -85,11 +85,12 @@ func differences() map[string]string {
 		joined = "a machine shares no namespaces"
 	)
 	return map[string]string{
-		"lifecycle/kill_all":              "a signal to all, but for SIGKILL, reaches the program alone",
-		"sharing/with_the_user_namespace": joined,
-		"sharing/without_user_namespaces": joined,
-		"sharing/pid_namespace":           joined,
-		"sharing/host_namespaces":         joined,
+		"lifecycle/hooks of the caller":   "a root that is a plain directory, and read-only, gets no mount points",
+		"lifecycle/kill all":              "a signal to all, but for SIGKILL, reaches the program alone",
+		"sharing/with the user namespace": joined,
+		"sharing/without user namespaces": joined,
+		"sharing/pid namespace":           joined,
+		"sharing/host namespaces":         joined,
 		"exec/inside":                     "the namespaces that the host sees are the hypervisor's",
 		"exec/descriptors":                "no descriptor of the host reaches the guest",
 		"limits/memory":                   "no machine has so little memory",
