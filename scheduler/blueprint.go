@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -115,8 +114,8 @@ func recorded(p *types.Project, files, binds []spec.File, svc types.ServiceConfi
 	out.Files = []spec.File{}
 	paths := map[string]bool{}
 	note := func(path string) {
-		if path != "" && !filepath.IsAbs(path) {
-			path = filepath.Join(p.WorkingDir, path)
+		if path != "" {
+			path = spec.Absolute(p.WorkingDir, path)
 		}
 		paths[path] = true
 	}

@@ -50,9 +50,7 @@ func contents[T interface {
 // put a link there: it may lead to what lies in the folder, or to where it led when
 // the stack was brought up. nil files, of an older record, allow all.
 func readObject(home, path string, files []spec.File) ([]byte, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(home, path)
-	}
+	path = spec.Absolute(home, path)
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would hold us up
 	if err != nil {
 		return nil, err

@@ -105,11 +105,8 @@ func writtenRules(p *types.Project, s types.ServiceConfig, x spec.XStack) []relo
 		return out
 	}
 	for _, w := range x.Watch.Rules {
-		t := types.Trigger{Path: w.Path, Target: w.Target, Action: types.WatchAction(w.Action),
+		t := types.Trigger{Path: spec.Absolute(p.WorkingDir, w.Path), Target: w.Target, Action: types.WatchAction(w.Action),
 			Ignore: w.Ignore, Include: w.Include, InitialSync: w.InitialSync}
-		if !filepath.IsAbs(t.Path) {
-			t.Path = filepath.Join(p.WorkingDir, t.Path)
-		}
 		r := newRule(s, t)
 		r.signal = w.Signal
 		out = append(out, r)
@@ -166,10 +163,7 @@ func ignoreFiles(p *types.Project, s types.ServiceConfig, base string) map[strin
 		out[p.WorkingDir] = nil
 		return out
 	}
-	own := cmp.Or(s.Build.Dockerfile, "Dockerfile")
-	if !filepath.IsAbs(own) {
-		own = filepath.Join(s.Build.Context, own)
-	}
+	own := spec.Absolute(s.Build.Context, cmp.Or(s.Build.Dockerfile, "Dockerfile"))
 	out[s.Build.Context] = []string{own + ".dockerignore"}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -141,10 +140,7 @@ func configContent(st *spec.Stack, id string, o types.FileObjectConfig) (string,
 	}
 	text := o.Content
 	if o.File != "" {
-		path := o.File
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(st.WorkingDir, path)
-		}
+		path := spec.Absolute(st.WorkingDir, o.File)
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() || info.Size() > contentMost {
 			return "", false

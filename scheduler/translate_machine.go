@@ -1,8 +1,6 @@
 package scheduler
 
 import (
-	"path/filepath"
-
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stack/netns"
@@ -31,11 +29,7 @@ func (t *translator) isolation() error {
 	}
 	t.spec.Annotations[annotationIsolation] = string(x.Isolation)
 	if x.Kernel != "" {
-		kernel := x.Kernel
-		if !filepath.IsAbs(kernel) {
-			kernel = filepath.Join(t.in.Project.WorkingDir, kernel)
-		}
-		t.spec.Annotations[annotationKernel] = kernel
+		t.spec.Annotations[annotationKernel] = spec.Absolute(t.in.Project.WorkingDir, x.Kernel)
 	}
 	for i := range t.out.Endpoints {
 		t.out.Endpoints[i].Tap = true

@@ -101,8 +101,13 @@ func absolute(dir, path, home string) string {
 	if rest, ok := strings.CutPrefix(path, "~"); ok && home != "" {
 		return filepath.Join(home, rest)
 	}
+	return filepath.Clean(Absolute(dir, path))
+}
+
+// Absolute is a path that starts from dir, unless it is absolute, as it is written.
+func Absolute(dir, path string) string {
 	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
+		return path
 	}
 	return filepath.Join(dir, path)
 }

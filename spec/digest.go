@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -49,9 +48,7 @@ func fileDigests(p *types.Project) map[string]string {
 // fileDigest is the digest of a regular file; what else there may be is another
 // rule's to tell.
 func fileDigest(p *types.Project, path string) (string, bool) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.WorkingDir, path)
-	}
+	path = Absolute(p.WorkingDir, path)
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return "", false
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,9 +27,7 @@ func inlineProfiles(p *types.Project, seen func(path string)) {
 			if file == "" {
 				continue
 			}
-			if !filepath.IsAbs(file) {
-				file = filepath.Join(p.WorkingDir, file)
-			}
+			file = Absolute(p.WorkingDir, file)
 			seen(file)
 			if text, err := readProfile(file); err == nil { // else preflight tells why
 				c.SecurityOpt = slices.Clone(c.SecurityOpt)

@@ -52,11 +52,11 @@ func containersOf(s types.ServiceConfig) []types.ContainerSpec {
 func HostPaths(p *types.Project, s types.ServiceConfig) []string {
 	var out []string
 	add := func(path string) {
-		if path != "" && !filepath.IsAbs(path) {
-			path = filepath.Join(p.WorkingDir, path)
+		if path == "" {
+			return
 		}
-		if path != "" && !Within("/dev", filepath.Clean(path)) { // whose links are the host's own
-			out = append(out, filepath.Clean(path))
+		if path = filepath.Clean(Absolute(p.WorkingDir, path)); !Within("/dev", path) { // whose links are the host's own
+			out = append(out, path)
 		}
 	}
 	for _, c := range containersOf(s) {
@@ -92,19 +92,14 @@ func BuildPaths(p *types.Project, s types.ServiceConfig) []string {
 	}
 	paths := []string{b.Context}
 	if filepath.IsAbs(b.Context) && b.Dockerfile != "" {
-		if paths = append(paths, b.Dockerfile); !filepath.IsAbs(b.Dockerfile) {
-			paths[1] = filepath.Join(b.Context, b.Dockerfile)
-		}
+		paths = append(paths, Absolute(b.Context, b.Dockerfile))
 	}
 	for _, path := range b.AdditionalContexts {
 		paths = append(paths, path)
 	}
 	for _, ref := range b.Secrets {
 		if file := p.Secrets[ref.Source].File; file != "" {
-			paths = append(paths, filepath.Join(p.WorkingDir, file))
-			if filepath.IsAbs(file) {
-				paths[len(paths)-1] = file
-			}
+			paths = append(paths, Absolute(p.WorkingDir, file))
 		}
 	}
 	return slices.DeleteFunc(paths, func(path string) bool { return !filepath.IsAbs(path) })
