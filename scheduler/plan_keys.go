@@ -19,11 +19,14 @@ const keysShown = 5
 // nameKeys has the causes of a plan that is to be read name the keys that changed, as
 // far as the revisions still have what the replicas were made of.
 func (s *Store) nameKeys(p *Plan, want Want, seen Observed) {
-	keys := map[string]string{} // by service
+	keys := map[string]string{}   // by service
+	asked := map[[2]string]bool{} // configurations: replicas share theirs
 	for _, i := range seen.Instances {
-		if now := want.Hashes[i.Service]; i.OneOff || now == "" || i.Hash == now || keys[i.Service] != "" {
+		now := want.Hashes[i.Service]
+		if i.OneOff || now == "" || i.Hash == now || keys[i.Service] != "" || asked[[2]string{i.Service, i.Hash}] {
 			continue
 		}
+		asked[[2]string{i.Service, i.Hash}] = true
 		keys[i.Service] = shortened(s.changedKeys(i, want.Stack))
 	}
 	told := map[string]bool{}

@@ -29,11 +29,7 @@ func (s *Store) Preview(ctx context.Context, images Images, st *spec.Stack, cmd 
 	if err != nil {
 		return Plan{}, err
 	}
-	want, err := NewWant(w)
-	if err != nil {
-		return Plan{}, err
-	}
-	seen, err := s.look(want, now)
+	want, seen, err := s.wantAndSeen(w, now)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -58,15 +54,19 @@ func (s *Store) Standing(now time.Time) (Plan, error) {
 	if err != nil || w.Stack == nil {
 		return Plan{}, err
 	}
-	want, err := NewWant(w)
-	if err != nil {
-		return Plan{}, err
-	}
-	seen, err := s.look(want, now)
+	want, seen, err := s.wantAndSeen(w, now)
 	if err != nil {
 		return Plan{}, err
 	}
 	return Reconcile(want, seen, now), nil
+}
+
+// wantAndSeen are what is to be planned from when there is no controller to ask.
+func (s *Store) wantAndSeen(w Wish, now time.Time) (want Want, seen Observed, err error) {
+	if want, err = NewWant(w); err == nil {
+		seen, err = s.look(want, now)
+	}
+	return want, seen, err
 }
 
 // look reads the world from the records. Images are as they were: no command looks

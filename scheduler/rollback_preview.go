@@ -32,7 +32,7 @@ func (s *Store) PreviewRollback(cmd Command, now time.Time) (Plan, error) {
 	}
 	w.Sequence++
 	w.Services = maps.Clone(w.Services)
-	seen := Observed{Digests: map[string]string{}, Sources: map[string]map[string]string{}}
+	revisions := map[string]*Revision{}
 	var warnings []string
 	for _, name := range slices.Sorted(maps.Keys(to)) {
 		h, err := s.LoadHistory(name)
@@ -51,24 +51,16 @@ func (s *Store) PreviewRollback(cmd Command, now time.Time) (Plan, error) {
 			return Plan{}, err
 		}
 		warnings = append(warnings, told...)
-		seen.Digests[name], seen.Sources[name] = r.Recipe.Image.Digest, r.Sources
+		revisions[name] = r
 	}
 	w.begin(to, cmd)
-	return s.foreseeWish(w, seen, warnings, now)
-}
-
-// foreseeWish is the whole way to a wish, with images where they are known.
-func (s *Store) foreseeWish(w Wish, images Observed, warnings []string, now time.Time) (Plan, error) {
-	want, err := NewWant(w)
+	want, seen, err := s.wantAndSeen(w, now)
 	if err != nil {
 		return Plan{}, err
 	}
-	seen, err := s.look(want, now)
-	if err != nil {
-		return Plan{}, err
+	for name, r := range revisions {
+		seen.Digests[name], seen.Sources[name] = r.Recipe.Image.Digest, r.Sources
 	}
-	maps.Copy(seen.Digests, images.Digests)
-	maps.Copy(seen.Sources, images.Sources)
 	p := Foresee(want, seen, now)
 	p.Warnings = append(p.Warnings, warnings...)
 	return p, nil
