@@ -37,25 +37,19 @@ func (s *Store) copyIndex(ctx context.Context, c contents) error {
 	if c.index == nil {
 		return nil
 	}
-	b, err := readBranch(*c.index, func(d v1.Descriptor) ([]byte, error) {
+	_, err := walkBranch(*c.index, func(d v1.Descriptor) ([]byte, error) {
 		data, err := readBlob(c.from, d.Digest)
 		if err == nil {
 			_, err = s.putBytes(ctx, d.MediaType, data)
 		}
 		return data, err
-	})
-	if err != nil {
-		return err
-	}
-	for _, d := range b.allBlobs() {
+	}, func(d v1.Descriptor) error {
 		name, err := blobName(d.Digest)
 		if err != nil {
 			return err
 		}
 		open := func(context.Context, int64) (io.ReadCloser, error) { return c.from.open(name) }
-		if err := s.putBlob(ctx, d, skipping(open), nil); err != nil {
-			return err
-		}
-	}
-	return nil
+		return s.putBlob(ctx, d, skipping(open), nil)
+	})
+	return err
 }

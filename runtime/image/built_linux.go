@@ -171,21 +171,14 @@ func (s *Store) linkIndex(ctx context.Context, b Built) error {
 	if b.Index == nil {
 		return nil
 	}
-	all, err := readBranch(*b.Index, func(d v1.Descriptor) ([]byte, error) {
-		if err := s.linkBlob(ctx, d, b.Blob); err != nil {
+	link := func(d v1.Descriptor) error { return s.linkBlob(ctx, d, b.Blob) }
+	_, err := walkBranch(*b.Index, func(d v1.Descriptor) ([]byte, error) {
+		if err := link(d); err != nil {
 			return nil, err
 		}
 		return readBlob(directory(s.dir), d.Digest)
-	})
-	if err != nil {
-		return err
-	}
-	for _, d := range all.allBlobs() {
-		if err := s.linkBlob(ctx, d, b.Blob); err != nil {
-			return err
-		}
-	}
-	return nil
+	}, link)
+	return err
 }
 
 func (s *Store) linkBlob(ctx context.Context, d v1.Descriptor, find func(digest.Digest) (string, error)) error {

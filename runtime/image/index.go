@@ -123,19 +123,30 @@ func (b *branch) allBlobs() []v1.Descriptor {
 	return all
 }
 
-// readIndex reads an index of which the store has to have everything. Errors:
-// fs.ErrNotExist when something is not there.
-func (s *Store) readIndex(d v1.Descriptor) (*branch, error) {
-	b, err := readBranch(d, func(d v1.Descriptor) ([]byte, error) { return readBlob(directory(s.dir), d.Digest) })
+// walkBranch is readBranch, and calls blob for each blob below once.
+func walkBranch(d v1.Descriptor, read func(v1.Descriptor) ([]byte, error), blob func(v1.Descriptor) error) (*branch, error) {
+	b, err := readBranch(d, read)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range b.allBlobs() {
-		if !s.hasBlob(d) {
-			return nil, fmt.Errorf("blob %s: %w", d.Digest, fs.ErrNotExist)
+		if err := blob(d); err != nil {
+			return nil, err
 		}
 	}
 	return b, nil
+}
+
+// readIndex reads an index of which the store has to have everything. Errors:
+// fs.ErrNotExist when something is not there.
+func (s *Store) readIndex(d v1.Descriptor) (*branch, error) {
+	read := func(d v1.Descriptor) ([]byte, error) { return readBlob(directory(s.dir), d.Digest) }
+	return walkBranch(d, read, func(d v1.Descriptor) error {
+		if !s.hasBlob(d) {
+			return fmt.Errorf("blob %s: %w", d.Digest, fs.ErrNotExist)
+		}
+		return nil
+	})
 }
 
 // isIndex says what a descriptor claims to be.

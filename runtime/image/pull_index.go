@@ -54,22 +54,16 @@ func (p *pull) attestation(ctx context.Context, d v1.Descriptor, budget *int64) 
 		}
 		return nil
 	}
-	b, err := readBranch(d, func(d v1.Descriptor) ([]byte, error) {
+	_, err := walkBranch(d, func(d v1.Descriptor) ([]byte, error) {
 		if err := spend(d); err != nil {
 			return nil, err
 		}
 		return p.small(ctx, d)
-	})
-	if err != nil {
-		return err
-	}
-	for _, d := range b.allBlobs() {
+	}, func(d v1.Descriptor) error {
 		if err := spend(d); err != nil {
 			return err
 		}
-		if err := p.s.putBlob(ctx, d, p.source(d), nil); err != nil {
-			return err
-		}
-	}
-	return nil
+		return p.s.putBlob(ctx, d, p.source(d), nil)
+	})
+	return err
 }
