@@ -90,14 +90,8 @@ func advertisement(mac net.HardwareAddr) []byte {
 // route and no address of its neighbours.
 func TestForgedRouters(t *testing.T) {
 	t.Parallel()
-	l, ctx := newLab(t), context.Background()
-	h := l.open("shop")
-	front := network("shop", "front")
-	victim, evil := l.container("web"), l.container("evil")
-	must(t, h.Apply(ctx, Config{
-		Networks: []Network{front}, Endpoints: append(endpoints("web", front), endpoints("evil", front)...),
-	}))
-	web, other := l.attach(h, victim, front)[0], l.attach(h, evil, front)[0]
+	l := newLab(t)
+	h, front, victim, web, evil, other := l.neighbours()
 	gateway, far := netip.MustParseAddr(gatewayOf(t, h, front)), netip.MustParseAddr("198.51.100.7")
 	theirs, own := l.mac(victim), l.mac(evil)
 	l.serve(evil.ns, ":80", "evil")
@@ -125,14 +119,8 @@ func TestForgedRouters(t *testing.T) {
 // say to one another a neighbour with NET_RAW can draw to itself, as on any Ethernet.
 func TestForgedNeighbours(t *testing.T) {
 	t.Parallel()
-	l, ctx := newLab(t), context.Background()
-	h := l.open("shop")
-	front := network("shop", "front")
-	victim, evil := l.container("web"), l.container("evil")
-	must(t, h.Apply(ctx, Config{
-		Networks: []Network{front}, Endpoints: append(endpoints("web", front), endpoints("evil", front)...),
-	}))
-	web, other := l.attach(h, victim, front)[0], l.attach(h, evil, front)[0]
+	l := newLab(t)
+	h, front, victim, web, evil, other := l.neighbours()
 	gateway := netip.MustParseAddr(gatewayOf(t, h, front))
 	l.serve(victim.ns, ":80", "victim")
 	l.serve(evil.ns, ":80", "evil")
@@ -151,4 +139,16 @@ func TestForgedNeighbours(t *testing.T) {
 	l.reaches("host to victim", l.host, at(web.IPv4, 80), "victim")
 	l.reaches("victim to host", victim.ns, at(gateway, 90), "host")
 	l.reaches("the forger itself", l.host, at(other.IPv4, 80), "evil")
+}
+
+// neighbours are two containers on a network, web and the one that calls itself evil,
+// with their leases.
+func (l *lab) neighbours() (h *Host, front Network, victim container, web Lease, evil container, other Lease) {
+	l.t.Helper()
+	h, front = l.open("shop"), network("shop", "front")
+	victim, evil = l.container("web"), l.container("evil")
+	must(l.t, h.Apply(context.Background(), Config{
+		Networks: []Network{front}, Endpoints: append(endpoints("web", front), endpoints("evil", front)...),
+	}))
+	return h, front, victim, l.attach(h, victim, front)[0], evil, l.attach(h, evil, front)[0]
 }
