@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"stack/runtime/shim"
 	"stack/spec"
 )
@@ -83,22 +85,13 @@ func HumanDuration(d time.Duration) string {
 	return fmt.Sprintf("%d months", int(d.Hours()/24/30))
 }
 
-// Declares reports whether the recorded stack has the service.
-func (s *Store) Declares(service string) bool {
-	w, err := s.LoadWish()
-	if err != nil || w.Stack == nil {
-		return false
-	}
-	_, ok := w.Stack.Services[service]
-	return ok
-}
-
-// NoService is the error for a service that the recorded stack does not have.
-func (s *Store) NoService(name string) error {
+// Recorded is the stack of the last command; one without services where none is
+// recorded, or cannot be read.
+func (s *Store) Recorded() *spec.Stack {
 	if w, err := s.LoadWish(); err == nil && w.Stack != nil {
-		return w.Stack.NoService(name)
+		return w.Stack
 	}
-	return spec.NoSuchService(name, nil)
+	return &spec.Stack{Project: &types.Project{}}
 }
 
 // Current returns the recorded instances, corrected by the exit records that no

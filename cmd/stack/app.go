@@ -101,6 +101,14 @@ func (a *app) specOptions() spec.Options {
 	}
 }
 
+// loadNames loads the stack file for its names: a missing env file or secret is no
+// obstacle.
+func (a *app) loadNames(ctx context.Context) (*spec.Stack, error) {
+	o := a.specOptions()
+	o.NoEnvResolution = true
+	return spec.Load(ctx, o)
+}
+
 // store finds the project that a verb is about: -p and COMPOSE_PROJECT_NAME name
 // one whose state is known; otherwise the stack file does.
 func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
@@ -111,20 +119,17 @@ func (a *app) store(ctx context.Context) (*scheduler.Store, error) {
 	if name == "" && len(a.files) == 0 {
 		name = a.getenv("COMPOSE_PROJECT_NAME")
 	}
-	if name != "" && spec.IsProjectName(name) { // the stack file tells what is wrong with another
+	if spec.IsProjectName(name) { // the stack file tells what is wrong with another
 		if s := a.storeOf(name); s.Exists() {
 			return s, nil
 		}
 	}
-	o := a.specOptions()
 	if !slices.Contains(a.files, "-") { // can be read once only
-		if n, err := spec.ProjectName(o); err == nil && a.storeOf(n).Exists() {
+		if n, err := spec.ProjectName(a.specOptions()); err == nil && a.storeOf(n).Exists() {
 			return a.storeOf(n), nil
 		}
 	}
-	// The names are enough: a missing env file or secret is no obstacle here.
-	o.NoEnvResolution = true
-	st, err := spec.Load(ctx, o)
+	st, err := a.loadNames(ctx)
 	if err != nil {
 		if spec.IsProjectName(name) && len(a.files) == 0 {
 			return a.storeOf(name), nil // known by name only, and nothing is there

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"stack/scheduler"
-	"stack/spec"
 )
 
 func newDown(a *app) *cobra.Command {
@@ -56,9 +55,7 @@ func (a *app) downProfiles(ctx context.Context, s *scheduler.Store) []string {
 	if slices.Contains(a.files, "-") { // can be read once only
 		return a.profiles
 	}
-	o := a.specOptions()
-	o.NoEnvResolution = true
-	st, err := spec.Load(ctx, o)
+	st, err := a.loadNames(ctx)
 	if err != nil {
 		return []string{"*"}
 	}

@@ -54,9 +54,7 @@ func (a *app) stacksOf(ctx context.Context, s *scheduler.Store) []*spec.Stack {
 	if slices.Contains(a.files, "-") { // can be read once only
 		return out
 	}
-	o := a.specOptions()
-	o.NoEnvResolution = true
-	if st, err := spec.Load(ctx, o); err == nil && st.Name == s.Project {
+	if st, err := a.loadNames(ctx); err == nil && st.Name == s.Project {
 		out = append(out, st)
 	}
 	return out
@@ -67,11 +65,7 @@ func (a *app) removeImages(ctx context.Context, refs []string) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	store, err := a.openImages()
-	if err != nil {
-		return err
-	}
-	use, err := a.imageUse()
+	store, use, err := a.imagesInUse()
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,16 @@ func (a *app) sayRemoved(done image.Pruned) {
 	}
 }
 
+// imagesInUse opens the store, and tells what of it is needed.
+func (a *app) imagesInUse() (*image.Store, image.Use, error) {
+	store, err := a.openImages()
+	if err != nil {
+		return nil, image.Use{}, err
+	}
+	use, err := a.imageUse()
+	return store, use, err
+}
+
 // imageUse is what the containers of every project need. Of a container that does
 // not tell its layers its image's count.
 func (a *app) imageUse() (image.Use, error) {
@@ -174,11 +184,7 @@ func runImagePrune(ctx context.Context, a *app, o *pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.openImages()
-	if err != nil {
-		return err
-	}
-	use, err := a.imageUse()
+	store, use, err := a.imagesInUse()
 	if err != nil {
 		return err
 	}

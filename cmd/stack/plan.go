@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,9 +94,7 @@ func (a *app) printPlan(p scheduler.Plan, format string) error {
 		if p.Empty() {
 			fmt.Fprintln(a.stderr, "nothing to do")
 		}
-		for line := range strings.Lines(p.String()) {
-			fmt.Fprintln(a.stdout, plain(strings.TrimRight(line, "\n"))) // a probe's output may be in it
-		}
+		fmt.Fprint(a.stdout, plainLines(p.String())) // a probe's output may be in it
 		for _, reason := range p.Consent {
 			fmt.Fprintln(a.stderr, plain("! "+reason.String()))
 		}

@@ -72,24 +72,29 @@ func (m machinery) Neighbour(container string) (scheduler.Peer, error) {
 	return m.a.neighbour(m.ctx, container)
 }
 
+// Seccomp is asked about the path of a file only where the load could not read it.
 func (machinery) Seccomp(profile string) error {
-	text, name := profile, "seccomp profile"
-	if !spec.InlineProfile(profile) {
-		b, err := os.ReadFile(profile)
-		if err != nil {
-			return fmt.Errorf("cannot read seccomp profile: %w", err)
-		}
-		text, name = string(b), name+" "+profile
+	if spec.InlineProfile(profile) {
+		return checkSeccomp("seccomp profile", profile)
 	}
+	b, err := os.ReadFile(profile)
+	if err != nil {
+		return fmt.Errorf("cannot read seccomp profile: %w", err)
+	}
+	name := "seccomp profile " + profile
+	if err := checkSeccomp(name, string(b)); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s changed while it was read: try again", name)
+}
+
+func checkSeccomp(name, text string) error {
 	p, err := parseSeccomp(text, nil)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	if _, err = seccomp.Compile(p); err != nil {
 		return fmt.Errorf("cannot use %s: %w", name, err)
-	}
-	if name != "seccomp profile" {
-		return fmt.Errorf("%s changed while it was read: try again", name)
 	}
 	return nil
 }

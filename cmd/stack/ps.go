@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stack/scheduler"
+	"stack/spec"
 )
 
 type psOptions struct {
@@ -71,11 +72,7 @@ func runPs(ctx context.Context, a *app, o *psOptions, services []string) error {
 
 // psContainers are the project's; naming a service that never existed is an error.
 func (a *app) psContainers(ctx context.Context, services []string) (*scheduler.Store, []*scheduler.Instance, error) {
-	s, err := a.store(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := s.Current(time.Now())
+	s, all, err := a.current(ctx, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,12 +84,16 @@ func (a *app) psContainers(ctx context.Context, services []string) (*scheduler.S
 
 // choose applies the selection.
 func (o *psOptions) choose(s *scheduler.Store, all []*scheduler.Instance, services []string) []*scheduler.Instance {
+	var recorded *spec.Stack
+	if !o.orphans {
+		recorded = s.Recorded()
+	}
 	return slices.DeleteFunc(slices.Clone(all), func(i *scheduler.Instance) bool {
 		status := i.Status()
 		switch {
 		case len(services) > 0 && !slices.Contains(services, i.Service):
 			return true
-		case !o.orphans && !s.Declares(i.Service):
+		case recorded != nil && !declares(recorded, i.Service):
 			return true
 		case len(o.status) > 0:
 			return !slices.Contains(o.status, status)

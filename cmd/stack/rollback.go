@@ -17,30 +17,12 @@ func newRollback(a *app) *cobra.Command {
 		Short: "Take services back to an earlier revision; without a name, what the last up changed",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.Services = args
-			if a.dryRun {
-				return previewRollback(cmd.Context(), a, c)
-			}
 			return runRollback(cmd.Context(), a, c)
 		},
 	}
 	cmd.Flags().IntVar(&c.Revision, "to", 0, "this revision of the service, see stack revisions")
 	timeoutFlag(cmd, &c)
 	return cmd
-}
-
-func previewRollback(ctx context.Context, a *app, c scheduler.Command) error {
-	if err := a.root(); err != nil {
-		return err
-	}
-	s, err := a.storeWith(ctx, c.Services)
-	if err != nil {
-		return err
-	}
-	p, err := s.PreviewRollback(c, time.Now())
-	if err != nil {
-		return err
-	}
-	return a.printPlan(p, "table")
 }
 
 func runRollback(ctx context.Context, a *app, c scheduler.Command) error {
@@ -50,6 +32,13 @@ func runRollback(ctx context.Context, a *app, c scheduler.Command) error {
 	s, err := a.storeWith(ctx, c.Services)
 	if err != nil {
 		return err
+	}
+	if a.dryRun {
+		p, err := s.PreviewRollback(c, time.Now())
+		if err != nil {
+			return err
+		}
+		return a.printPlan(p, "table")
 	}
 	histories, err := s.Histories()
 	if err != nil {

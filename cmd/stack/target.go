@@ -78,21 +78,26 @@ func (a *app) current(ctx context.Context, services []string) (*scheduler.Store,
 // known reports the first service that neither has a container nor is in the
 // recorded stack or the file.
 func (a *app) known(ctx context.Context, s *scheduler.Store, list []*scheduler.Instance, services []string) error {
-	for _, name := range services {
-		if has(list, name) || s.Declares(name) {
-			continue
-		}
-		o := a.specOptions()
-		o.NoEnvResolution = true
-		st, err := spec.Load(ctx, o)
-		if err != nil {
-			return s.NoService(name)
-		}
-		if _, err := st.Select([]string{name}, false); err != nil {
-			return err
-		}
+	without := slices.DeleteFunc(slices.Clone(services), func(name string) bool { return has(list, name) })
+	if len(without) == 0 {
+		return nil
 	}
-	return nil
+	recorded := s.Recorded()
+	without = slices.DeleteFunc(without, func(name string) bool { return declares(recorded, name) })
+	if len(without) == 0 {
+		return nil
+	}
+	st, err := a.loadNames(ctx)
+	if err != nil {
+		return recorded.NoService(without[0])
+	}
+	_, err = st.Select(without, false)
+	return err
+}
+
+func declares(st *spec.Stack, service string) bool {
+	_, ok := st.Services[service]
+	return ok
 }
 
 // has reports whether a service has a container that is not of run.
