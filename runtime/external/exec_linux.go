@@ -139,7 +139,7 @@ func (x *executing) fork() error {
 	}
 	files = append(files, x.launcher.files(x.ExtraFiles)...)
 	argv := append(x.runtime.Parent[:len(x.runtime.Parent):len(x.runtime.Parent)],
-		parent.Args(filepath.Join(x.job.dir, pidName), len(files), x.job.argv())...)
+		parent.Args(filepath.Join(x.job.dir, pidName), len(files), x.program.stays(x.console.address()), x.job.argv())...)
 	p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{
 		Dir: "/", Files: append(files, theirs), Env: os.Environ(), Sys: &syscall.SysProcAttr{Setsid: true},
 	})

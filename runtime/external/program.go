@@ -73,9 +73,17 @@ func (p program) create(dir, id, console string, preserve int) []string {
 	return append(p.inherit(words, console, preserve), id)
 }
 
+// stays says whether exec waits for the process that it makes. What runsc leaves alone
+// is another runsc, and it fails now and then when that ends at once; it makes terminals
+// for no other.
+func (p program) stays(console string) bool { return p.gvisor() && console == "" }
+
 // exec is the words of exec for a process described in job.
 func (p program) exec(job, id, console string, preserve int) []string {
-	words := []string{"exec", "--detach", "--process", filepath.Join(job, processName), "--pid-file", filepath.Join(job, pidName)}
+	words := []string{"exec", "--process", filepath.Join(job, processName), "--pid-file", filepath.Join(job, pidName)}
+	if !p.stays(console) {
+		words = append(words, "--detach")
+	}
 	return append(p.inherit(words, console, preserve), id)
 }
 

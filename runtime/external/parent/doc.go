@@ -11,5 +11,8 @@
 //	                           waits for the process
 //	reaps                ◀──   ends with its code
 //
+// A program that makes no process but is one (`runsc exec`, whose process the host does
+// not see) stays: the parent waits for the program, and tells the caller of it.
+//
 // The first descriptors are the program's; the socket to the caller comes after them.
 package parent

@@ -18,15 +18,17 @@ import (
 const Failed = 125
 
 // Args is the command line, after the executable's own words, of a parent that
-// executes argv with descriptors 0 to files-1. The socket is descriptor files.
-func Args(pidFile string, files int, argv []string) []string {
-	return append([]string{"--pid-file", pidFile, "--files", strconv.Itoa(files), "--"}, argv...)
+// executes argv with descriptors 0 to files-1. The socket is descriptor files. A program
+// that stays is the process itself, from when it has written its own pid.
+func Args(pidFile string, files int, stays bool, argv []string) []string {
+	return append([]string{"--pid-file", pidFile, "--files", strconv.Itoa(files), "--stays=" + strconv.FormatBool(stays), "--"}, argv...)
 }
 
 // options are those of Args.
 type options struct {
 	pidFile string
 	files   int
+	stays   bool
 	argv    []string
 }
 
@@ -36,6 +38,7 @@ func parse(args []string) (options, error) {
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.pidFile, "pid-file", "", "")
 	f.IntVar(&o.files, "files", 3, "")
+	f.BoolVar(&o.stays, "stays", false, "")
 	err := f.Parse(args)
 	if o.argv = f.Args(); err == nil && (o.pidFile == "" || o.files < 3 || len(o.argv) == 0) {
 		err = errors.New("usage: parent --pid-file FILE --files N -- PROGRAM [ARG]")
@@ -82,18 +85,54 @@ func (o options) beget() (int, error) {
 	if err := letGo(o.files); err != nil {
 		return 0, err
 	}
+	if o.stays {
+		if err := o.begun(program); err != nil {
+			return 0, err
+		}
+		return program, tell(o.files, program)
+	}
 	if code, err := wait(program); err != nil || code != 0 {
 		return 0, errors.Join(err, errors.New("the program failed"))
 	}
-	b, err := os.ReadFile(o.pidFile)
-	if err != nil {
-		return 0, err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	pid, err := o.pid()
 	if err != nil {
 		return 0, err
 	}
 	return pid, tell(o.files, pid)
+}
+
+// pid is what the program wrote.
+func (o options) pid() (int, error) {
+	b, err := os.ReadFile(o.pidFile)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// look is how often, in ms, it is looked whether a program that stays has begun.
+const look = 2
+
+// begun waits until a program has written its own pid. It may have ended since.
+func (o options) begun(program int) error {
+	pidfd, err := unix.PidfdOpen(program, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, look)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		// A file half written holds another number, or none.
+		if pid, err := o.pid(); err == nil && pid == program {
+			return nil
+		}
+		if n > 0 {
+			return errors.New("the program ended before its process began")
+		}
+	}
 }
 
 // letGo closes what is the program's: who reads a pipe waits for its end.

@@ -48,9 +48,11 @@ func leave(script, late, file string) int {
 }
 
 func TestArgs(t *testing.T) {
-	got, err := parse(Args("/p", 5, []string{"/bin/runc", "--root", "x"}))
-	if want := (options{"/p", 5, []string{"/bin/runc", "--root", "x"}}); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v", got, err)
+	for _, stays := range []bool{false, true} {
+		got, err := parse(Args("/p", 5, stays, []string{"/bin/runc", "--root", "x"}))
+		if want := (options{"/p", 5, stays, []string{"/bin/runc", "--root", "x"}}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v", got, err)
+		}
 	}
 	for _, bad := range [][]string{nil, {"--pid-file", "/p", "--"}, {"--files", "2", "--pid-file", "/p", "--", "x"}, {"--", "x"}, {"--nothing"}} {
 		if _, err := parse(bad); err == nil {
@@ -61,7 +63,7 @@ func TestArgs(t *testing.T) {
 
 // parentOf runs a parent whose program is argv and the pid file's name, and returns
 // what it told: the process's pid, a pidfd of it, or 0.
-func parentOf(t *testing.T, argv ...string) (cmd *exec.Cmd, pid int, pidfd *os.File) {
+func parentOf(t *testing.T, stays bool, argv ...string) (cmd *exec.Cmd, pid int, pidfd *os.File) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -69,7 +71,7 @@ func parentOf(t *testing.T, argv ...string) (cmd *exec.Cmd, pid int, pidfd *os.F
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "socket")
 	file := filepath.Join(t.TempDir(), "pid")
-	cmd = exec.Command("/proc/self/exe", append([]string{word}, Args(file, 3, append(argv, file))...)...)
+	cmd = exec.Command("/proc/self/exe", append([]string{word}, Args(file, 3, stays, append(argv, file))...)...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func TestCodes(t *testing.T) {
 		"exit 0": 0, "exit 7": 7, "sleep 0.05; exit 255": 255, "kill -TERM $$": 128 + 15, "kill -KILL $$": 128 + 9,
 	} {
 		for _, late := range []string{"late", "at once"} {
-			cmd, pid, pidfd := parentOf(t, "/proc/self/exe", programWord, script, late)
+			cmd, pid, pidfd := parentOf(t, false, "/proc/self/exe", programWord, script, late)
 			if pid == 0 {
 				t.Fatalf("%s, %s: told nothing", script, late)
 			}
@@ -122,9 +124,25 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// A program that stays is the process, however soon it ends; without its own pid in the
+// file it has failed.
+func TestStays(t *testing.T) {
+	for script, want := range map[string]int{
+		"echo $$ >$1; exit 6": 6, "sleep 0.01; echo $$ >$1; sleep 0.05; exit 7": 7, "printf 1 >$1; sleep 0.01; echo $$ >$1; kill -9 $$": 128 + 9,
+		"exit 0": Failed, "echo 1 >$1; exit 3": Failed,
+	} {
+		cmd, pid, pidfd := parentOf(t, true, "/bin/sh", "-c", script, "sh")
+		cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != want || (pid == 0) != (want == Failed) {
+			t.Errorf("%s: got process %d, code %d, want code %d", script, pid, got, want)
+		}
+		pidfd.Close()
+	}
+}
+
 // What a program leaves that fails is no orphan of others.
 func TestFailedLeavesNobody(t *testing.T) {
-	cmd, pid, _ := parentOf(t, "/bin/sh", "-c", "sleep 1000 & echo $! >$1; exit 3", "sh")
+	cmd, pid, _ := parentOf(t, false, "/bin/sh", "-c", "sleep 1000 & echo $! >$1; exit 3", "sh")
 	cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); pid != 0 || got != Failed {
 		t.Errorf("got process %d, code %d", pid, got)
@@ -144,7 +162,7 @@ func TestFailedLeavesNobody(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	for _, script := range []string{"exit 4", "true", "echo nonsense >$1", fmt.Sprintf("echo %d >$1", 1<<22+1)} {
-		cmd, pid, _ := parentOf(t, "/bin/sh", "-c", script, "sh")
+		cmd, pid, _ := parentOf(t, false, "/bin/sh", "-c", script, "sh")
 		cmd.Wait()
 		if got := cmd.ProcessState.ExitCode(); pid != 0 || got != Failed {
 			t.Errorf("%s: got process %d, code %d", script, pid, got)
