@@ -20,6 +20,12 @@ func (c *Controller) Do(ctx context.Context, cmd Command, each func(Reply)) erro
 		defer mu.Unlock()
 		each(r)
 	}
+	// Until then the records tell of containers that may have ended with the machine.
+	select {
+	case <-c.resumed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	sub := c.Bus.Subscribe()
 	defer sub.Close()
 	result := make(chan error, 1)

@@ -128,6 +128,7 @@ type Controller struct {
 	resting   context.CancelFunc // ends the following of the recorded source
 	waits     *liveEdit          // for consent, as whoever follows the stack file saw it last
 	running   context.Context    // Run's; nil before it
+	resumed   chan struct{}      // closed when Run knows what an earlier controller left
 	plan      Plan
 	clients   int       // requests under way
 	ended     bool      // Run is over: nobody would answer a request
@@ -163,7 +164,7 @@ func NewController(cfg Config) (*Controller, error) {
 		inFlight: map[string]Op{}, failed: map[string]string{}, left: map[string]bool{},
 		waiters: map[*waiter]struct{}{}, probers: map[string]*prober{}, memory: map[string]*memoryWatch{},
 		proxies: map[string]context.CancelFunc{}, served: netns.DefaultClients(), opening: map[string]bool{}, plugged: map[string]bool{}, held: map[string]chan struct{}{},
-		starts: make(chan struct{}, startsAtOnce), shared: newShared(),
+		starts: make(chan struct{}, startsAtOnce), shared: newShared(), resumed: make(chan struct{}),
 	}
 	c.network = newCoalescer(c.applyNetwork)
 	c.balance.write, c.balance.lead = newCoalescer(c.writeBalance), newCoalescer(c.leadClients)
@@ -227,6 +228,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.running = ctx
 	c.resumeLive()
 	c.mu.Unlock()
+	close(c.resumed)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -130,6 +130,9 @@ type Instance struct {
 	// Again is set while it is stopped to be started again, whatever its policy: what
 	// it lives on was made anew.
 	Again bool `json:",omitempty"`
+	// Joined is when it was looked whose namespaces the last run shares, zero for nobody's:
+	// they may have ended before the run began.
+	Joined time.Time `json:",omitzero"`
 	// VolumesMade is when the volumes that it mounts were made, by name.
 	VolumesMade map[string]time.Time `json:",omitempty"`
 	// HostUserNS says that it runs without a user namespace of its own, Privileged

@@ -50,7 +50,7 @@ func (c *Controller) start(ctx context.Context, op Op) error {
 	c.update(i.ID, func(r *Instance) {
 		r.Ports, r.Endpoints, r.Warnings, r.Labels = i.Ports, i.Endpoints, i.Warnings, i.Labels
 		r.Volumes, r.Anonymous, r.HostUserNS, r.Privileged, r.IDBase = i.Volumes, i.Anonymous, i.HostUserNS, i.Privileged, i.IDBase
-		r.Log, r.Runtime, r.VolumesMade = i.Log, i.Runtime, i.VolumesMade
+		r.Log, r.Runtime, r.VolumesMade, r.Joined = i.Log, i.Runtime, i.VolumesMade, l.joined
 		r.Obeyed(seq, l.begun)
 		delete(c.opening, i.ID)
 	})
@@ -97,6 +97,7 @@ type launch struct {
 	out     Translated
 	stdio   Stdio
 	leases  []netns.Lease // of the last attach
+	joined  time.Time     // when peers were looked up; zero without any
 	begun   time.Time
 }
 
@@ -123,7 +124,11 @@ func (l *launch) gather(ctx context.Context) error {
 	}
 	l.stack, l.files, l.binds, l.svc, l.made, l.shared = b.project, b.files, b.binds, b.service, b.image, c.shared
 	l.peers = map[string]Peer{}
-	for _, ref := range joined(l.svc) {
+	refs := joined(l.svc)
+	if len(refs) > 0 {
+		l.joined = c.Now()
+	}
+	for _, ref := range refs {
 		peer, err := c.peer(ctx, ref)
 		if err != nil {
 			return err

@@ -45,12 +45,16 @@ func (p *planner) judged(r *Instance, svc types.ServiceConfig) bool {
 // namespaces that it shares ended with their owner's run, or a volume that it mounts
 // was taken away and made anew.
 func (p *planner) lostGround(r *Instance) string {
+	since := r.Joined
+	if since.IsZero() { // of an earlier version's start
+		since = r.Started
+	}
 	for _, e := range p.want.Graph.Needs(r.Service) {
 		if !e.Shares() {
 			continue
 		}
 		for _, d := range p.seen.replicas(e.Service) {
-			if d.State == StateRunning && d.Started.After(r.Started) {
+			if d.State == StateRunning && d.Started.After(since) {
 				return "service " + e.Service + ", whose namespaces it shares, was restarted"
 			}
 			break

@@ -132,6 +132,27 @@ func TestSharersFollow(t *testing.T) {
 	}
 }
 
+// One whose owner was restarted between the look at it and the run's begin shares what
+// has ended, though it began later.
+func TestSharerOfTheRunBefore(t *testing.T) {
+	st := testStack(testService{name: "db"}, testService{name: "side", net: "service:db"})
+	w := newWorld()
+	want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
+	w.settle(t, want, nil)
+	db, side := w.byName("p-db-1"), w.byName("p-side-1")
+	side.Joined = db.Started.Add(time.Second)
+	db.Obeyed(db.StartedSeq, side.Joined.Add(time.Second))
+	side.Obeyed(side.StartedSeq, db.Started.Add(time.Second))
+	w.now = side.Started.Add(time.Second)
+	if plan := Reconcile(want, w.seen, w.now); len(plan.Ops) != 1 || plan.Ops[0].Instance != side.ID || !plan.Ops[0].Again {
+		t.Errorf("planned\n%s", plan)
+	}
+	side.Joined = db.Started.Add(time.Second)
+	if plan := Reconcile(want, w.seen, w.now); len(plan.Ops) > 0 {
+		t.Errorf("with its owner's present run, planned\n%s", plan)
+	}
+}
+
 // What runs on a volume that was made anew starts again on that one.
 func TestVolumeMadeAnew(t *testing.T) {
 	w, want := upTo(t, rolling("1", nil, nil), 2)
