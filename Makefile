@@ -8,6 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ENTRY   := -E main.entry
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 
 export CGO_ENABLED = 0
 
@@ -25,11 +26,10 @@ install: build ## the binaries side by side
 deps: ## what the tests need, from Debian
 	@.ci/deps
 
-test: export GORACE = atexit_sleep_ms=0 # or every child of a test ends a second late
 test: deps build ## everything that this user may run; as root nothing is left out
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /cmd/stackbench$$) -skip '^TestDemonstration$$'
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./cmd/stack -run '^TestDemonstration$$' # answers within a second: alone, as the next
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./cmd/stackbench # it compares times: alone, after all others
+	.ci/gotest $(GO) $(GOTESTSUM) "$$($(GO) list ./... | grep -v /cmd/stackbench$$)" -skip '^TestDemonstration$$'
+	.ci/gotest $(GO) $(GOTESTSUM) ./cmd/stack -run '^TestDemonstration$$' # answers within a second: alone, as the next
+	.ci/gotest $(GO) $(GOTESTSUM) ./cmd/stackbench # it compares times: alone, after all others
 
 test-v2: deps ## the runtime's tests on pure cgroup v2, in a QEMU guest
 	.ci/v2/test
