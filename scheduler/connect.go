@@ -178,14 +178,13 @@ func (c *Controller) setNetwork(ctx context.Context, key string, n *madeNetwork)
 	} else {
 		delete(c.made, key)
 	}
-	made := maps.Clone(c.made)
 	c.mu.Unlock()
 	err := c.network.Do(ctx)
-	if err == nil {
-		return c.Store.saveNetworks(made)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err == nil {
+		return c.Store.saveNetworks(c.made) // of now: others change theirs at the same time
+	}
 	if delete(c.made, key); had {
 		c.made[key] = before
 	}
