@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,13 +17,31 @@ import (
 func (c *chaos) converges() {
 	c.t.Helper()
 	c.note("all is over")
-	c.run("up", "-d", "--remove-orphans", "--wait", "-t", "1")
-	c.note("up again")
+	for range 2 {
+		c.run("up", "-d", "--remove-orphans", "--wait", "-t", "1")
+		c.note("up again")
+		c.awaitThaw()
+	}
 	c.checkContainers()
 	c.checkServing()
 	c.checkNothingMore()
 	c.readLogs()
 	c.checkCounting()
+}
+
+// awaitThaw waits until the probe has found a web that stands still since a moment ago:
+// for some seconds it is still taken for healthy.
+func (c *chaos) awaitThaw() {
+	c.t.Helper()
+	c.await("end of the frozen", func() error {
+		for name, pid := range c.containers() {
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // gone meanwhile
+			if strings.Contains(name, "-web-") && strings.Contains(string(b), "\nState:\tT") {
+				return errors.New(name + " stands still")
+			}
+		}
+		return nil
+	})
 }
 
 // names are the containers that the file wants.
@@ -40,6 +60,8 @@ func (c *chaos) names() []string {
 	return out
 }
 
+var numbered = regexp.MustCompile(`-web-\d+$`)
+
 func (c *chaos) checkContainers() {
 	c.t.Helper()
 	states := map[string]string{}
@@ -52,6 +74,16 @@ func (c *chaos) checkContainers() {
 			c.t.Fatal(err)
 		}
 		states[row.Name] = fmt.Sprint(row.State, " ", row.Health, " ", row.ExitCode)
+	}
+	// As with Compose, who is up to date stays when fewer are wanted, whatever its number.
+	webs := 0
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		if numbered.MatchString(name) {
+			webs++
+			state := states[name]
+			delete(states, name)
+			states[fmt.Sprint(c.name, "-web-", webs)] = state
+		}
 	}
 	want := map[string]string{}
 	for _, name := range c.names() {
