@@ -213,9 +213,7 @@ func (h *Host) leave(r record) error {
 	h.unwatch(r.Network.ID)
 	last := false
 	err := e.update(func(st *state) error {
-		st.serve(h.o.Project, nil)
-		st.recordChanged = st.record.dropOwner(h.o.Project)
-		last = len(st.record.Owners) == 0 && len(st.leases) == 0
+		last = st.leave(h.o.Project)
 		return nil
 	})
 	if errors.Is(err, ErrNotFound) || err == nil && !last {
@@ -225,6 +223,18 @@ func (h *Host) leave(r record) error {
 		return err
 	}
 	return h.destroy(r.Network)
+}
+
+// leave takes a project, whose leases are dropped, off the record. The last owner stays
+// in it until the network is destroyed: if a crash comes before, it is still somebody's
+// to remove.
+func (st *state) leave(project string) (last bool) {
+	st.serve(project, nil)
+	if len(st.leases) == 0 && !slices.ContainsFunc(st.record.Owners, func(o string) bool { return o != project }) {
+		return true
+	}
+	st.recordChanged = st.record.dropOwner(project)
+	return false
 }
 
 // deleteAlone deletes the bridge of a network that is nobody else's together with

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,27 @@ func TestStaticAddressesAreHeld(t *testing.T) {
 }
 
 // A failed change leaves the files and the cache as they were.
+// Whose crash comes before a network's bridge and record are gone finds it as its own.
+func TestLastOwnerStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		owners []string
+		leases int
+		last   bool
+		want   []string
+	}{
+		"alone":                  {[]string{"p"}, 0, true, []string{"p"}},
+		"of none, after a crash": {nil, 0, true, nil},
+		"of two":                 {[]string{"p", "q"}, 0, false, []string{"q"}},
+		"made by a person":       {[]string{"", "p"}, 0, false, []string{""}},
+		"leased":                 {[]string{"p"}, 1, false, []string{}},
+	} {
+		st := state{record: record{Owners: c.owners}, leases: make([]leaseLine, c.leases)}
+		if last := st.leave("p"); last != c.last || !slices.Equal(st.record.Owners, c.want) || st.recordChanged == last {
+			t.Errorf("%s: last %v, owners %q, changed %v", name, last, st.record.Owners, st.recordChanged)
+		}
+	}
+}
+
 func TestFailedChange(t *testing.T) {
 	e := newEntry(t, small(24))
 	ask(e, "web")
