@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -49,6 +50,8 @@ type machine struct {
 	// forgetting is called when the shim is told to forget a container, the last
 	// step of its removal before its files go.
 	forgetting func(id string)
+	// keeping is called when images are to stay.
+	keeping func(imgs []image.Image) (io.Closer, error)
 	// starting is called when a program has started, before its start has ended.
 	starting func(id string)
 	detached [][]string    // the containers of each Detach
@@ -58,6 +61,13 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	return &machine{t: t, running: map[string]int{}, exits: map[string]string{}, refuse: map[string]error{},
 		stubborn: map[string]bool{}, programs: map[string]string{}, files: map[string][]runtime.File{}, wake: func() {}}
+}
+
+// set changes the machine while a controller may look at it.
+func (m *machine) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
 }
 
 // end finishes a container's first process.
@@ -146,6 +156,9 @@ func (f fakeRuntime) State(_ context.Context, id string) (runtime.State, error) 
 	if !ok {
 		return runtime.State{}, runtime.ErrNotFound
 	}
+	if pid == 0 {
+		return runtime.State{ID: id, Status: runtime.Stopped}, nil
+	}
 	return runtime.State{ID: id, Status: runtime.Running, Pid: pid, StartTime: f.born}, nil
 }
 
@@ -228,6 +241,17 @@ func (f fakeImages) Resolve(_ context.Context, ref, _ string) (image.Image, erro
 	defer f.mu.Unlock()
 	return image.Image{Ref: ref, Digest: "sha256:" + ref + f.build, Layers: []string{f.dir}}, nil
 }
+
+func (f fakeImages) Keep(_ context.Context, imgs ...image.Image) (io.Closer, error) {
+	f.mu.Lock()
+	keeping := f.keeping
+	f.mu.Unlock()
+	if keeping == nil {
+		return io.NopCloser(nil), nil
+	}
+	return keeping(imgs)
+}
+
 func (f fakeImages) CopyOut(context.Context, image.Image, string, string) (bool, error) {
 	return false, nil
 }

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -96,6 +98,7 @@ type launch struct {
 	shared  *shared
 	out     Translated
 	stdio   Stdio
+	kept    io.Closer     // keeps the images from being removed; nil before keep
 	leases  []netns.Lease // of the last attach
 	joined  time.Time     // when peers were looked up; zero without any
 	begun   time.Time
@@ -103,8 +106,13 @@ type launch struct {
 
 // run goes from record to running program.
 func (l *launch) run(ctx context.Context) error {
+	defer func() {
+		if l.kept != nil {
+			l.kept.Close()
+		}
+	}()
 	for _, step := range []func(context.Context) error{
-		l.gather, l.clear, l.translate, l.volumes, l.bound, l.reserve, l.open, l.create, l.publish, l.begin,
+		l.gather, l.clear, l.translate, l.keep, l.volumes, l.bound, l.reserve, l.open, l.create, l.publish, l.begin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -212,6 +220,14 @@ func (l *launch) translate(ctx context.Context) error {
 	l.i.Runtime = l.out.Runtime
 	l.detail()
 	return nil
+}
+
+// keep holds on to the images until their layers are mounted. Translate has recorded
+// them, so whoever removes images after this start knows that they are in use; whoever
+// did before it leaves an error, not a root that goes away.
+func (l *launch) keep(ctx context.Context) (err error) {
+	l.kept, err = l.c.Images.Keep(ctx, append(slices.Collect(maps.Values(l.sources)), l.img)...)
+	return err
 }
 
 // bound limits what the writable layer may hold. A machine's is a disk of that size.

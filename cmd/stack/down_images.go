@@ -65,7 +65,7 @@ func (a *app) removeImages(ctx context.Context, refs []string) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	store, use, err := a.imagesInUse()
+	store, err := a.openImages()
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) removeImages(ctx context.Context, refs []string) error {
 	for _, ref := range refs {
 		full, _ := image.Complete(ref)
 		t.say(ref, "Removing", "")
-		switch _, err := store.Remove(ctx, full, use, false); {
+		switch _, err := store.Remove(ctx, full, a.imageUse, false); {
 		case err == nil:
 			t.say(ref, "Removed", "")
 		case errors.Is(err, image.ErrNotFound):

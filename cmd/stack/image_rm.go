@@ -30,10 +30,6 @@ func (a *app) removeImage(ctx context.Context, store *image.Store, name string, 
 	if err != nil {
 		return err
 	}
-	use, err := a.imageUse()
-	if err != nil {
-		return err
-	}
 	refs := []string{rec.Image.Ref}
 	if byID(rec, name) {
 		refs = nil
@@ -47,7 +43,7 @@ func (a *app) removeImage(ctx context.Context, store *image.Store, name string, 
 		}
 	}
 	for _, ref := range refs {
-		done, err := store.Remove(ctx, ref, use, force)
+		done, err := store.Remove(ctx, ref, a.imageUse, force)
 		if err != nil {
 			return err
 		}
@@ -84,16 +80,6 @@ func (a *app) sayRemoved(done image.Pruned) {
 	for _, dir := range done.Layers {
 		fmt.Fprintln(a.stdout, "Deleted:", dir)
 	}
-}
-
-// imagesInUse opens the store, and tells what of it is needed.
-func (a *app) imagesInUse() (*image.Store, image.Use, error) {
-	store, err := a.openImages()
-	if err != nil {
-		return nil, image.Use{}, err
-	}
-	use, err := a.imageUse()
-	return store, use, err
 }
 
 // imageUse is what the containers of every project need. Of a container that does
@@ -184,11 +170,11 @@ func runImagePrune(ctx context.Context, a *app, o *pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	store, use, err := a.imagesInUse()
+	store, err := a.openImages()
 	if err != nil {
 		return err
 	}
-	done, err := store.Prune(ctx, use, func(rec image.Record) bool {
+	done, err := store.Prune(ctx, a.imageUse, func(rec image.Record) bool {
 		old := before.IsZero() || rec.Created != nil && rec.Created.Before(before)
 		return (o.all || !rec.Tagged()) && old && filter.labelled(rec.Image.Config.Labels)
 	})

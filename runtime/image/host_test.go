@@ -125,7 +125,7 @@ func TestHostRefresh(t *testing.T) {
 	if info, _ := os.Stat(filepath.Join(next.Layers[0], "etc/ssl")); info.Mode().Perm() != 0o755 {
 		t.Errorf("the umask shows: %v", info.Mode())
 	}
-	if _, err := s.Prune(context.Background(), Use{Layers: next.Layers}, func(Record) bool { return true }); err != nil || isDir(first.Layers[0]) || !isDir(next.Layers[0]) {
+	if _, err := s.Prune(context.Background(), using(Use{Layers: next.Layers}), func(Record) bool { return true }); err != nil || isDir(first.Layers[0]) || !isDir(next.Layers[0]) {
 		t.Errorf("prune: %v", err)
 	}
 }

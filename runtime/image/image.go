@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"io"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -48,6 +49,10 @@ type Resolver interface {
 	// machine's, unpacking its layers if need be. Nothing is fetched: Pull does.
 	// Errors: ErrNotFound, wrapped.
 	Resolve(ctx context.Context, ref, platform string) (Image, error)
+	// Keep makes sure that images are whole still, and keeps all from being removed
+	// until closed. Who has recorded before that a container needs them (InUse) keeps
+	// them for as long as the record stays. Errors: ErrNotFound, wrapped.
+	Keep(ctx context.Context, imgs ...Image) (io.Closer, error)
 	// CopyOut copies the tree at path inside the image, with owners, modes and
 	// xattrs as the image has them, into dir, which exists. It reports false when
 	// the image has no directory there. Links in the image are never followed out

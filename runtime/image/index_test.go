@@ -71,7 +71,7 @@ func TestWholeIndex(t *testing.T) {
 		!slices.Equal(parts[1].Predicates, []string{"https://spdx.dev/Document"}) {
 		t.Errorf("%+v %v", parts, err)
 	}
-	if _, err := s.Prune(ctx, Use{}, func(Record) bool { return false }); err != nil {
+	if _, err := s.Prune(ctx, nobody, func(Record) bool { return false }); err != nil {
 		t.Fatal(err)
 	}
 	to := &shelf{}

@@ -20,6 +20,10 @@ type Use struct {
 	Layers []string // directories
 }
 
+// InUse looks what is in use. It is called when nobody resolves any more: what it told
+// of before could be a container short.
+type InUse func() (Use, error)
+
 // Pruned tells what was removed.
 type Pruned struct {
 	Untagged []string // references
@@ -30,9 +34,9 @@ type Pruned struct {
 
 // Remove forgets a record and, with the last one of an image, its content. An image
 // in use loses its name only by force. Errors: ErrNotFound, ErrInUse.
-func (s *Store) Remove(ctx context.Context, ref string, use Use, force bool) (Pruned, error) {
+func (s *Store) Remove(ctx context.Context, ref string, look InUse, force bool) (Pruned, error) {
 	found := false
-	done, err := s.removing(ctx, use, func(all []Record, rec Record) (bool, error) {
+	done, err := s.removing(ctx, look, func(use Use, all []Record, rec Record) (bool, error) {
 		if rec.Image.Ref != ref {
 			return false, nil
 		}
@@ -54,8 +58,8 @@ func (s *Store) Remove(ctx context.Context, ref string, use Use, force bool) (Pr
 
 // Prune removes every image of which no container is made and that drop agrees to,
 // every layer and blob that no image has, and what killed processes left behind.
-func (s *Store) Prune(ctx context.Context, use Use, drop func(Record) bool) (Pruned, error) {
-	done, err := s.removing(ctx, use, func(_ []Record, rec Record) (bool, error) { return !use.has(rec) && drop(rec), nil })
+func (s *Store) Prune(ctx context.Context, look InUse, drop func(Record) bool) (Pruned, error) {
+	done, err := s.removing(ctx, look, func(use Use, _ []Record, rec Record) (bool, error) { return !use.has(rec) && drop(rec), nil })
 	if err != nil {
 		return done, fmt.Errorf("cannot prune images: %w", err)
 	}
@@ -73,22 +77,26 @@ func (u Use) has(rec Record) bool {
 }
 
 // removing forgets the records that drop chooses and then removes every layer and
-// blob that neither a record nor a container needs. It waits for every pull and
-// Resolve under way.
-func (s *Store) removing(ctx context.Context, use Use, drop func(all []Record, rec Record) (bool, error)) (Pruned, error) {
+// blob that neither a record nor a container needs. It waits for every pull, Resolve and
+// Keep under way.
+func (s *Store) removing(ctx context.Context, look InUse, drop func(use Use, all []Record, rec Record) (bool, error)) (Pruned, error) {
 	var done Pruned
 	lock, err := lockFile(ctx, filepath.Join(s.dir, "lock"), true)
 	if err != nil {
 		return done, err
 	}
 	defer lock.Close()
+	use, err := look()
+	if err != nil {
+		return done, err
+	}
 	all, err := s.List()
 	if err != nil {
 		return done, err
 	}
 	var kept []Record
 	for _, rec := range all {
-		gone, err := drop(all, rec)
+		gone, err := drop(use, all, rec)
 		if err != nil {
 			return done, err
 		}

@@ -23,13 +23,13 @@ func TestPruneNamesWhatIsDamaged(t *testing.T) {
 	if err := os.Truncate(s.blobPath(bad.Manifest.Digest), 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Prune(ctx, Use{}, func(Record) bool { return false }); err == nil || !strings.Contains(err.Error(), "image bad:1 is damaged, remove it") {
+	if _, err := s.Prune(ctx, nobody, func(Record) bool { return false }); err == nil || !strings.Contains(err.Error(), "image bad:1 is damaged, remove it") {
 		t.Errorf("prune: %v", err)
 	}
-	if _, err := s.Remove(ctx, "docker.io/library/bad:1", Use{}, false); err != nil {
+	if _, err := s.Remove(ctx, "docker.io/library/bad:1", nobody, false); err != nil {
 		t.Errorf("remove: %v", err)
 	}
-	if _, err := s.Prune(ctx, Use{}, func(Record) bool { return true }); err != nil {
+	if _, err := s.Prune(ctx, nobody, func(Record) bool { return true }); err != nil {
 		t.Errorf("prune: %v", err)
 	}
 }

@@ -139,11 +139,11 @@ func TestPullNewer(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	unnamed := func(r Record) bool { return !r.Tagged() }
-	done, err := s.Prune(context.Background(), Use{Images: []string{old.Image.Digest}, Layers: old.Image.Layers}, unnamed)
+	done, err := s.Prune(context.Background(), using(Use{Images: []string{old.Image.Digest}, Layers: old.Image.Layers}), unnamed)
 	if err != nil || len(done.Untagged)+len(done.Layers) > 0 {
 		t.Errorf("in use: %+v %v", done, err)
 	}
-	done, err = s.Prune(context.Background(), Use{}, unnamed)
+	done, err = s.Prune(context.Background(), nobody, unnamed)
 	if err != nil || len(done.Deleted) != 1 || done.Deleted[0] != old.Image.Digest || len(done.Layers) != 1 || done.Bytes == 0 {
 		t.Errorf("%+v %v", done, err)
 	}
@@ -378,7 +378,7 @@ func TestPullSpoilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	layer := c.layers[0]
-	if _, err := s.Prune(context.Background(), Use{}, func(Record) bool { return true }); err != nil {
+	if _, err := s.Prune(context.Background(), nobody, func(Record) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
 	half := filepath.Join(s.dir, "partial", layerName(layer.digest))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -121,6 +122,23 @@ func (s *Store) resolve(ctx context.Context, r reference, platform string) (Imag
 		return s.resolveHost(ctx)
 	}
 	return resolveDirectory(r.path)
+}
+
+// Keep implements Resolver.
+func (s *Store) Keep(ctx context.Context, imgs ...Image) (io.Closer, error) {
+	shared, err := s.share(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, img := range imgs {
+		for _, dir := range img.Layers {
+			if _, err := os.Stat(dir); err != nil {
+				shared.Close()
+				return nil, fmt.Errorf("image %s was removed meanwhile: %w: %w", Familiar(img.Ref), ErrNotFound, err)
+			}
+		}
+	}
+	return shared, nil
 }
 
 // share keeps others from removing anything until it is closed.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -429,13 +430,13 @@ func TestRemoveAndPrune(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Image.Ref != ref("a") || !slices.Equal(all[1].Image.Layers, imgB.Layers) {
 		t.Fatalf("%+v %v", all, err)
 	}
-	if _, err := s.Remove(context.Background(), ref("a"), Use{Images: []string{imgA.Digest}, Layers: imgA.Layers}, false); !errors.Is(err, ErrInUse) {
+	if _, err := s.Remove(context.Background(), ref("a"), using(Use{Images: []string{imgA.Digest}, Layers: imgA.Layers}), false); !errors.Is(err, ErrInUse) {
 		t.Errorf("removing an image in use: %v", err)
 	}
-	if _, err := s.Remove(context.Background(), ref("c"), Use{}, false); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Remove(context.Background(), ref("c"), nobody, false); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removing what is not there: %v", err)
 	}
-	done, err := s.Remove(context.Background(), ref("a"), Use{}, false)
+	done, err := s.Remove(context.Background(), ref("a"), nobody, false)
 	if err != nil || !slices.Equal(done.Layers, imgA.Layers[:1]) || !slices.Equal(done.Deleted, []string{imgA.Digest}) || done.Bytes < 0 {
 		t.Errorf("%+v %v", done, err)
 	}
@@ -444,11 +445,11 @@ func TestRemoveAndPrune(t *testing.T) {
 	}
 	resolve("a")
 	everything := func(Record) bool { return true }
-	done, err = s.Prune(context.Background(), Use{Images: []string{imgB.Digest}, Layers: imgB.Layers}, everything)
+	done, err = s.Prune(context.Background(), using(Use{Images: []string{imgB.Digest}, Layers: imgB.Layers}), everything)
 	if err != nil || !slices.Equal(done.Untagged, []string{ref("a")}) || !isDir(imgB.Layers[0]) {
 		t.Errorf("%+v %v", done, err)
 	}
-	if done, err = s.Prune(context.Background(), Use{}, everything); err != nil || len(done.Layers) != 2 {
+	if done, err = s.Prune(context.Background(), nobody, everything); err != nil || len(done.Layers) != 2 {
 		t.Errorf("%+v %v", done, err)
 	}
 	checkTidy(t, s)
@@ -464,7 +465,7 @@ func TestForcedRemoval(t *testing.T) {
 		t.Fatal(err)
 	}
 	use := Use{Images: []string{img.Digest}, Layers: img.Layers}
-	if done, err := s.Remove(context.Background(), ref, use, true); err != nil || !slices.Equal(done.Untagged, []string{ref}) || len(done.Layers) > 0 {
+	if done, err := s.Remove(context.Background(), ref, using(use), true); err != nil || !slices.Equal(done.Untagged, []string{ref}) || len(done.Layers) > 0 {
 		t.Errorf("%+v %v", done, err)
 	}
 	if !isDir(img.Layers[0]) {
@@ -481,11 +482,54 @@ func TestRemoveWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := s.Prune(ctx, Use{}, func(Record) bool { return true }); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Prune(ctx, nobody, func(Record) bool { return true }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("prune under a resolve: %v", err)
 	}
 	busy.Close()
-	if _, err := s.Prune(context.Background(), Use{}, func(Record) bool { return true }); err != nil {
+	if _, err := s.Prune(context.Background(), nobody, func(Record) bool { return true }); err != nil {
 		t.Error(err)
+	}
+}
+
+// nobody needs anything.
+func nobody() (Use, error) { return Use{}, nil }
+
+func using(u Use) InUse { return func() (Use, error) { return u, nil } }
+
+// TestKeep: what is kept is not removed, nor what became somebody's meanwhile; what is
+// gone already is not kept.
+func TestKeep(t *testing.T) {
+	s, l := testStore(t), newLayout(t)
+	l.add(l.image(`{}`, makeTar(t, file("f", "x"))), "a")
+	img, err := s.Resolve(t.Context(), "oci:"+l.dir+":a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := s.Keep(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var use atomic.Pointer[Use]
+	use.Store(&Use{})
+	pruned := make(chan error)
+	go func() {
+		_, err := s.Prune(t.Context(), func() (Use, error) { return *use.Load(), nil }, func(Record) bool { return true })
+		pruned <- err
+	}()
+	select {
+	case err := <-pruned:
+		t.Fatalf("pruned what is kept: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	use.Store(&Use{Images: []string{img.Digest}, Layers: img.Layers})
+	kept.Close()
+	if err := <-pruned; err != nil || !isDir(img.Layers[0]) {
+		t.Errorf("pruned what a container came to need while it waited: %v", err)
+	}
+	if _, err := s.Prune(t.Context(), nobody, func(Record) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keep(t.Context(), img); !errors.Is(err, ErrNotFound) {
+		t.Errorf("kept what is gone: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -143,6 +144,8 @@ func (s *suite) rootFS(t *testing.T) {
 
 // The creator's keys are not the container's.
 func (s *suite) keyring(t *testing.T) {
+	goruntime.LockOSThread() // session keyrings are the threads'
+	defer goruntime.UnlockOSThread()
 	name := "stack-" + newID()[:16]
 	ring := unix.KEY_SPEC_USER_SESSION_KEYRING
 	if link, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false); err == nil && link != 0 {
