@@ -126,9 +126,7 @@ func TestImageMovesOnlyWithUp(t *testing.T) {
 	b := newBench(t)
 	b.must(Command{Verb: VerbUp}, oldFile)
 	id := b.instances()["p-a-1"].ID
-	b.machine.mu.Lock()
-	b.build = "2"
-	b.machine.mu.Unlock()
+	b.set(func() { b.build = "2" })
 	b.boot()
 	b.must(Command{Verb: VerbUp, Services: []string{"other"}}, oldFile)
 	b.must(Command{Verb: VerbRestart, Services: []string{"a"}}, "")

@@ -34,7 +34,7 @@ func TestRestartContainer(t *testing.T) {
 
 func TestStopAndStartContainer(t *testing.T) {
 	b, _ := upLone(t)
-	b.stubborn["a"] = true
+	b.set(func() { b.stubborn["a"] = true })
 	at := time.Now()
 	short := 50 * time.Millisecond
 	if err := b.do(Command{Verb: VerbStop, Containers: []string{"p-a-1"}, Timeout: &short}, nil); err != nil {

@@ -64,7 +64,7 @@ func TestControllerUpDown(t *testing.T) {
 // dependents when a dependency has ended rather than succeeded.
 func TestFailedStartReleasesNoDependents(t *testing.T) {
 	b := newBench(t)
-	b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")}
+	b.set(func() { b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")} })
 	err := b.do(Command{Verb: VerbUp}, loadStack(t, twoServices))
 	if err == nil || !strings.Contains(err.Error(), `cannot execute "db"`) {
 		t.Fatalf("up: %v", err)
@@ -115,7 +115,7 @@ func TestRestartPolicyAndHold(t *testing.T) {
 
 func TestStopKillsAfterGrace(t *testing.T) {
 	b := newBench(t)
-	b.stubborn["db"] = true
+	b.set(func() { b.stubborn["db"] = true })
 	if err := b.do(Command{Verb: VerbUp}, loadStack(t, twoServices)); err != nil {
 		t.Fatal(err)
 	}

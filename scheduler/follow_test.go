@@ -13,7 +13,7 @@ import (
 // long holds up no rm, stop or start of a container.
 func TestCommandsWaitForTheirOwn(t *testing.T) {
 	b := newBench(t)
-	b.stubborn["web"] = true
+	b.set(func() { b.stubborn["web"] = true })
 	b.must(Command{Verb: VerbUp}, twoServices)
 	long := time.Minute
 	stopping := make(chan error, 1)
@@ -46,9 +46,7 @@ func TestStartOfContainerTellsItsFailure(t *testing.T) {
 	b := newBench(t)
 	b.must(Command{Verb: VerbUp}, twoServices)
 	b.must(Command{Verb: VerbStop, Containers: []string{"p-db-1"}}, "")
-	b.machine.mu.Lock()
-	b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")}
-	b.machine.mu.Unlock()
+	b.set(func() { b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")} })
 	err := b.do(Command{Verb: VerbStart, Containers: []string{"p-db-1"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), `container p-db-1: cannot execute "db"`) {
 		t.Errorf("start: %v", err)

@@ -56,7 +56,7 @@ func TestRecordGoesWithInstance(t *testing.T) {
 // container at once.
 func TestRunThatCannotStartLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	b.refuse["nonesuch"] = &runtime.StepError{Step: "execute", Err: errors.New("no such file")}
+	b.set(func() { b.refuse["nonesuch"] = &runtime.StepError{Step: "execute", Err: errors.New("no such file")} })
 	st := loadStack(t, twoServices)
 	for range 20 {
 		run := &RunOptions{Remove: true, Command: []string{"nonesuch"}}

@@ -90,9 +90,9 @@ func TestStraysAreDetached(t *testing.T) {
 	for _, i := range b.instances() {
 		known = i.ID
 	}
-	b.machine.mu.Lock()
-	b.leases = []netns.Lease{{Project: "p", Container: "gone"}, {Project: "other", Container: "theirs"}, {Project: "p", Container: known}}
-	b.machine.mu.Unlock()
+	b.set(func() {
+		b.leases = []netns.Lease{{Project: "p", Container: "gone"}, {Project: "other", Container: "theirs"}, {Project: "p", Container: known}}
+	})
 	b.boot()
 	eventually(t, "the stray is detached", func() bool { return slices.Contains(b.detachments(), "gone") })
 	b.c.mu.Lock()

@@ -23,6 +23,9 @@ func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
 	}
+	if st.Pid == 0 { // it has ended, which its record does not tell yet
+		return Peer{}, fmt.Errorf("%s is not running", ref)
+	}
 	p := Peer{Pid: st.Pid, StartTime: st.StartTime}
 	if c.serviceOf(i).Ipc != "none" {
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)

@@ -62,7 +62,7 @@ func TestFailedUpdateIsRolledBack(t *testing.T) {
 	}
 	b.serves("one", UpdateCompleted)
 	second := b.instances()["p-web-2"].ID
-	b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")}
+	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
 	err := b.do(Command{Verb: VerbUp}, versionOf(t, "two"))
 	if want := "service web: its update was rolled back to revision 1: 1 of 2 replicas failed: container p-web-1: cannot execute"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("up: %v\nwant: %s", err, want)
@@ -111,7 +111,7 @@ func TestRollbackOutlivesControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.serves("one", UpdateCompleted)
-	b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")}
+	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
 	for _, word := range []string{"Stopped", "Recreated", "Error", "Rolling back"} {
 		text, err := spec.Encode(versionOf(t, "two"))
 		if err != nil {
@@ -145,14 +145,16 @@ func TestRollbackOfImage(t *testing.T) {
 	}
 	b.serves("one", UpdateCompleted)
 	first := b.instances()["p-web-1"].Digest
-	b.build = "broken"
-	b.starting = func(id string) {
-		for _, i := range b.instances() {
-			if i.ID == id && i.Digest != first {
-				b.machine.end(id, 1)
+	b.set(func() {
+		b.build = "broken"
+		b.starting = func(id string) {
+			for _, i := range b.instances() {
+				if i.ID == id && i.Digest != first {
+					b.machine.end(id, 1)
+				}
 			}
 		}
-	}
+	})
 	err := b.do(Command{Verb: VerbUp}, versionOf(t, "one"))
 	if err == nil || !strings.Contains(err.Error(), "rolled back to revision 1: 1 of 2 replicas failed: container p-web-1 exited (1)") {
 		t.Errorf("up: %v", err)
@@ -176,8 +178,8 @@ func TestLiveEditIsRolledBack(t *testing.T) {
 	}
 	b.serves("one", UpdateCompleted)
 	b.boot()
-	b.build = "pushed meanwhile"
-	b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")}
+	b.set(func() { b.build = "pushed meanwhile" })
+	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
 	digest := b.instances()["p-web-1"].Digest
 	base, _ := b.c.present()
 	about, err := b.c.applyEdit(versionOf(t, "two"), base, LiveSource{})
