@@ -173,10 +173,12 @@ func TestSaves(t *testing.T) {
 			late := still(t, dir, Options{})
 			save(calls{t, dir}, "main.go")
 			late.run()
-			b := late.next()
-			b.Changes = slices.DeleteFunc(b.Changes, func(c Change) bool { return c.Passed })
-			if len(b.Changes) != 1 || b.Changes[0] != (Change{Path: "main.go"}) {
-				t.Errorf("told afterwards: %v", b)
+			var told []Change
+			for len(told) == 0 { // what passed may be told before
+				told = slices.DeleteFunc(late.next().Changes, func(c Change) bool { return c.Passed })
+			}
+			if !slices.Equal(told, []Change{{Path: "main.go"}}) {
+				t.Errorf("told afterwards: %v", told)
 			}
 			w.until("+main.go")
 			w.write("end", "")
