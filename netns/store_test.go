@@ -107,7 +107,6 @@ func TestStaticAddressesAreHeld(t *testing.T) {
 	}
 }
 
-// A failed change leaves the files and the cache as they were.
 // Whose crash comes before a network's bridge and record are gone finds it as its own.
 func TestLastOwnerStays(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -129,6 +128,7 @@ func TestLastOwnerStays(t *testing.T) {
 	}
 }
 
+// A failed change leaves the files and the cache as they were.
 func TestFailedChange(t *testing.T) {
 	e := newEntry(t, small(24))
 	ask(e, "web")

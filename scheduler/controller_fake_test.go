@@ -70,6 +70,13 @@ func (m *machine) set(change func()) {
 	change()
 }
 
+// refuses makes every start of a program fail.
+func (m *machine) refuses(program string) {
+	m.set(func() {
+		m.refuse[program] = &runtime.StepError{Step: fmt.Sprintf("execute %q", program), Err: errors.New("no such file")}
+	})
+}
+
 // end finishes a container's first process.
 func (m *machine) end(id string, code int) {
 	m.mu.Lock()
@@ -327,9 +334,7 @@ func (b *bench) boot() {
 		b.t.Fatal(err)
 	}
 	b.c = c
-	b.machine.mu.Lock()
-	b.wake = c.Wake
-	b.machine.mu.Unlock()
+	b.set(func() { b.wake = c.Wake })
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	b.end, b.over = cancel, over

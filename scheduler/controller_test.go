@@ -2,14 +2,12 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"stack/runtime"
 	"stack/spec"
 )
 
@@ -64,7 +62,7 @@ func TestControllerUpDown(t *testing.T) {
 // dependents when a dependency has ended rather than succeeded.
 func TestFailedStartReleasesNoDependents(t *testing.T) {
 	b := newBench(t)
-	b.set(func() { b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")} })
+	b.refuses("db")
 	err := b.do(Command{Verb: VerbUp}, loadStack(t, twoServices))
 	if err == nil || !strings.Contains(err.Error(), `cannot execute "db"`) {
 		t.Fatalf("up: %v", err)
@@ -161,9 +159,7 @@ func TestControllerDiesAnywhere(t *testing.T) {
 	// A process that vanished with no record.
 	b.end()
 	<-b.over
-	b.machine.mu.Lock()
-	delete(b.running, b.instances()["p-web-1"].ID)
-	b.machine.mu.Unlock()
+	b.set(func() { delete(b.running, b.instances()["p-web-1"].ID) })
 	b.boot()
 	eventually(t, "the vanished one is unknown", func() bool {
 		i := b.instances()["p-web-1"]

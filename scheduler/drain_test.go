@@ -37,9 +37,7 @@ func TestDrainBeforeSignal(t *testing.T) {
 		defer b.c.mu.Unlock()
 		return len(destinations(b.c.balance.config)) == 2
 	})
-	b.machine.mu.Lock()
-	b.told = nil
-	b.machine.mu.Unlock()
+	b.set(func() { b.told = nil })
 	if err := b.do(Command{Verb: VerbUp, Scale: map[string]int{"web": 1}}, st); err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +48,7 @@ func TestDrainBeforeSignal(t *testing.T) {
 		t.Errorf("the order was %v, want the balance and the lead before the kill", told)
 	}
 	// When all of it stops, nobody could take over: it is told at once.
-	b.machine.mu.Lock()
-	b.told = nil
-	b.machine.mu.Unlock()
+	b.set(func() { b.told = nil })
 	if err := b.do(Command{Verb: VerbStop, Services: []string{"web"}}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,9 @@
 package scheduler
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
-
-	"stack/runtime"
 )
 
 // TestCommandsWaitForTheirOwn: what another service's container is busy with for
@@ -46,7 +43,7 @@ func TestStartOfContainerTellsItsFailure(t *testing.T) {
 	b := newBench(t)
 	b.must(Command{Verb: VerbUp}, twoServices)
 	b.must(Command{Verb: VerbStop, Containers: []string{"p-db-1"}}, "")
-	b.set(func() { b.refuse["db"] = &runtime.StepError{Step: `execute "db"`, Err: errors.New("no such file")} })
+	b.refuses("db")
 	err := b.do(Command{Verb: VerbStart, Containers: []string{"p-db-1"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), `container p-db-1: cannot execute "db"`) {
 		t.Errorf("start: %v", err)

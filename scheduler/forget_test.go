@@ -5,8 +5,6 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"stack/runtime"
 )
 
 // TestRecordGoesWithInstance marks a container, as a second rm does, while the first
@@ -56,7 +54,7 @@ func TestRecordGoesWithInstance(t *testing.T) {
 // container at once.
 func TestRunThatCannotStartLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	b.set(func() { b.refuse["nonesuch"] = &runtime.StepError{Step: "execute", Err: errors.New("no such file")} })
+	b.refuses("nonesuch")
 	st := loadStack(t, twoServices)
 	for range 20 {
 		run := &RunOptions{Remove: true, Command: []string{"nonesuch"}}

@@ -44,9 +44,7 @@ func TestRebuild(t *testing.T) {
 		func() error { return errors.New("Dockerfile:3\nRUN make\n  error: no such rule\nexit code: 2") },
 		func() error { return nil },
 		func() error {
-			w.machine.mu.Lock()
-			defer w.machine.mu.Unlock()
-			w.machine.build = "new"
+			w.machine.set(func() { w.machine.build = "new" })
 			return nil
 		},
 	}
@@ -81,9 +79,7 @@ func TestRebuiltToNoUse(t *testing.T) {
 	w := watchBench(t, rebuilt)
 	first := w.instances()["p-web-1"].Digest
 	w.building(func() error {
-		w.machine.mu.Lock()
-		defer w.machine.mu.Unlock()
-		w.machine.build = "broken"
+		w.machine.set(func() { w.machine.build = "broken" })
 		return nil
 	})
 	w.machine.mu.Lock()

@@ -35,9 +35,7 @@ func TestExitDuringStart(t *testing.T) {
 func TestFirstStartClearsNothing(t *testing.T) {
 	b := newBench(t)
 	forgotten := 0
-	b.machine.mu.Lock()
-	b.forgetting = func(string) { forgotten++ }
-	b.machine.mu.Unlock()
+	b.set(func() { b.forgetting = func(string) { forgotten++ } })
 	if err := b.do(Command{Verb: VerbUp}, loadStack(t, crashing)); err != nil {
 		t.Fatal(err)
 	}

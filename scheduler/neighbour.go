@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"stack/runtime"
 )
 
@@ -38,23 +40,30 @@ func (s *Store) Neighbour(ctx context.Context, rt stater, container string) (p P
 	if err != nil {
 		return Peer{}, true, err
 	}
-	st, err := rt.State(ctx, i.ID)
+	p, err = s.peerOf(ctx, rt, i.ID, "container "+container, d.Service, i.ID)
+	return p, true, err
+}
+
+// peerOf is a container of svc whose record has it running, as who joins its namespaces
+// sees it: the user namespace is owner's. It may have ended meanwhile.
+func (s *Store) peerOf(ctx context.Context, rt stater, id, name string, svc types.ServiceConfig, owner string) (Peer, error) {
+	st, err := rt.State(ctx, id)
 	if err != nil {
-		return Peer{}, true, fmt.Errorf("cannot join container %s: %w", container, err)
+		return Peer{}, fmt.Errorf("cannot join %s: %w", name, err)
 	}
 	if st.Pid <= 0 {
-		return Peer{}, true, fmt.Errorf("container %s is not running", container)
+		return Peer{}, fmt.Errorf("%s is not running", name)
 	}
-	p = Peer{Pid: st.Pid, StartTime: st.StartTime}
-	if d.Service.Ipc != "none" {
+	p := Peer{Pid: st.Pid, StartTime: st.StartTime}
+	if svc.Ipc != "none" {
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
 	}
 	if st.UserNS {
 		ids, err := s.AllocateIDs()
 		if err != nil {
-			return Peer{}, true, err
+			return Peer{}, err
 		}
-		p.UserNS, p.IDs = i.ID, &ids
+		p.UserNS, p.IDs = owner, &ids
 	}
-	return p, true, nil
+	return p, nil
 }

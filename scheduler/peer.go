@@ -19,25 +19,7 @@ func (c *Controller) peer(ctx context.Context, ref string) (Peer, error) {
 	if i == nil || i.State != StateRunning && i.State != StatePaused {
 		return Peer{}, fmt.Errorf("%s is not running", ref)
 	}
-	st, err := c.Runtime.State(ctx, i.ID)
-	if err != nil {
-		return Peer{}, fmt.Errorf("cannot join %s: %w", ref, err)
-	}
-	if st.Pid == 0 { // it has ended, which its record does not tell yet
-		return Peer{}, fmt.Errorf("%s is not running", ref)
-	}
-	p := Peer{Pid: st.Pid, StartTime: st.StartTime}
-	if c.serviceOf(i).Ipc != "none" {
-		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", st.Pid)
-	}
-	if st.UserNS {
-		ids, err := c.Store.AllocateIDs()
-		if err != nil {
-			return Peer{}, err
-		}
-		p.UserNS, p.IDs = c.userNSOwner(i), &ids
-	}
-	return p, nil
+	return c.Store.peerOf(ctx, c.Runtime, i.ID, ref, c.serviceOf(i), c.userNSOwner(i))
 }
 
 // userNSOwner is the ID of the container whose user namespace i lives in: its own,

@@ -104,14 +104,19 @@ func TestPolicyAfterIllness(t *testing.T) {
 	}
 }
 
+// sharers are db and side, which shares its namespaces, up.
+func sharers(t *testing.T) (w *world, want Want, db, side *Instance) {
+	t.Helper()
+	st := testStack(testService{name: "db"}, testService{name: "side", net: "service:db"})
+	w, want = newWorld(), wanted(t, Wish{}, st, Command{Verb: VerbUp})
+	w.settle(t, want, nil)
+	return w, want, w.byName("p-db-1"), w.byName("p-side-1")
+}
+
 // A replica that shares the namespaces of another starts again with it, when it
 // runs: also one whose own policy is no.
 func TestSharersFollow(t *testing.T) {
-	st := testStack(testService{name: "db"}, testService{name: "side", net: "service:db"})
-	w := newWorld()
-	want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
-	w.settle(t, want, nil)
-	db, side := w.byName("p-db-1"), w.byName("p-side-1")
+	w, want, db, side := sharers(t)
 	w.now = w.now.Add(time.Minute)
 	db.Obeyed(db.StartedSeq, w.now)
 	plan := Reconcile(want, w.seen, w.now)
@@ -120,7 +125,7 @@ func TestSharersFollow(t *testing.T) {
 	}
 	side.Again = true
 	side.StopAsked(false, 1, w.now)
-	side.Exited(runtime.Exit{Code: 143, At: w.now}, ParseRestart(st.Services["side"]), w.now)
+	side.Exited(runtime.Exit{Code: 143, At: w.now}, ParseRestart(want.Stack.Services["side"]), w.now)
 	db.State = StateRestarting
 	db.NextStart = w.now.Add(time.Hour)
 	if plan = Reconcile(want, w.seen, w.now); len(plan.Ops) > 0 {
@@ -135,11 +140,7 @@ func TestSharersFollow(t *testing.T) {
 // One whose owner was restarted between the look at it and the run's begin shares what
 // has ended, though it began later.
 func TestSharerOfTheRunBefore(t *testing.T) {
-	st := testStack(testService{name: "db"}, testService{name: "side", net: "service:db"})
-	w := newWorld()
-	want := wanted(t, Wish{}, st, Command{Verb: VerbUp})
-	w.settle(t, want, nil)
-	db, side := w.byName("p-db-1"), w.byName("p-side-1")
+	w, want, db, side := sharers(t)
 	side.Joined = db.Started.Add(time.Second)
 	db.Obeyed(db.StartedSeq, side.Joined.Add(time.Second))
 	side.Obeyed(side.StartedSeq, db.Started.Add(time.Second))

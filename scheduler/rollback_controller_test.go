@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"stack/runtime"
 	"stack/spec"
 )
 
@@ -62,7 +61,7 @@ func TestFailedUpdateIsRolledBack(t *testing.T) {
 	}
 	b.serves("one", UpdateCompleted)
 	second := b.instances()["p-web-2"].ID
-	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
+	b.refuses("two")
 	err := b.do(Command{Verb: VerbUp}, versionOf(t, "two"))
 	if want := "service web: its update was rolled back to revision 1: 1 of 2 replicas failed: container p-web-1: cannot execute"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("up: %v\nwant: %s", err, want)
@@ -111,7 +110,7 @@ func TestRollbackOutlivesControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.serves("one", UpdateCompleted)
-	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
+	b.refuses("two")
 	for _, word := range []string{"Stopped", "Recreated", "Error", "Rolling back"} {
 		text, err := spec.Encode(versionOf(t, "two"))
 		if err != nil {
@@ -179,7 +178,7 @@ func TestLiveEditIsRolledBack(t *testing.T) {
 	b.serves("one", UpdateCompleted)
 	b.boot()
 	b.set(func() { b.build = "pushed meanwhile" })
-	b.set(func() { b.refuse["two"] = &runtime.StepError{Step: `execute "two"`, Err: errors.New("no such file")} })
+	b.refuses("two")
 	digest := b.instances()["p-web-1"].Digest
 	base, _ := b.c.present()
 	about, err := b.c.applyEdit(versionOf(t, "two"), base, LiveSource{})

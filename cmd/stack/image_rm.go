@@ -84,19 +84,11 @@ func (a *app) sayRemoved(done image.Pruned) {
 
 // imageUse is what the containers of every project need. Of a container that does
 // not tell its layers its image's count.
-func (a *app) imageUse() (image.Use, error) {
+func (a *app) imageUse(recs []image.Record) (image.Use, error) {
 	var use image.Use
 	all, err := a.layout.Containers(time.Now())
 	if err != nil {
 		return use, fmt.Errorf("cannot tell which images are in use: %w", err)
-	}
-	store, err := a.openImages()
-	if err != nil {
-		return use, err
-	}
-	recs, err := store.List()
-	if err != nil {
-		return use, err
 	}
 	for _, c := range all {
 		layers, err := c.Layers()

@@ -20,9 +20,9 @@ type Use struct {
 	Layers []string // directories
 }
 
-// InUse looks what is in use. It is called when nobody resolves any more: what it told
-// of before could be a container short.
-type InUse func() (Use, error)
+// InUse looks what of all records is in use. It is called when nobody resolves any more:
+// what it told of before could be a container short.
+type InUse func(all []Record) (Use, error)
 
 // Pruned tells what was removed.
 type Pruned struct {
@@ -86,11 +86,11 @@ func (s *Store) removing(ctx context.Context, look InUse, drop func(use Use, all
 		return done, err
 	}
 	defer lock.Close()
-	use, err := look()
+	all, err := s.List()
 	if err != nil {
 		return done, err
 	}
-	all, err := s.List()
+	use, err := look(all)
 	if err != nil {
 		return done, err
 	}

@@ -492,9 +492,9 @@ func TestRemoveWaits(t *testing.T) {
 }
 
 // nobody needs anything.
-func nobody() (Use, error) { return Use{}, nil }
+func nobody([]Record) (Use, error) { return Use{}, nil }
 
-func using(u Use) InUse { return func() (Use, error) { return u, nil } }
+func using(u Use) InUse { return func([]Record) (Use, error) { return u, nil } }
 
 // TestKeep: what is kept is not removed, nor what became somebody's meanwhile; what is
 // gone already is not kept.
@@ -513,7 +513,7 @@ func TestKeep(t *testing.T) {
 	use.Store(&Use{})
 	pruned := make(chan error)
 	go func() {
-		_, err := s.Prune(t.Context(), func() (Use, error) { return *use.Load(), nil }, func(Record) bool { return true })
+		_, err := s.Prune(t.Context(), func([]Record) (Use, error) { return *use.Load(), nil }, func(Record) bool { return true })
 		pruned <- err
 	}()
 	select {
